@@ -88,6 +88,9 @@ def test_bounds_that_no_platform_has_are_refused(tmp_path: Path, key: str) -> No
 @pytest.mark.parametrize(
     ("key", "written", "said"),
     [
+        ("error_rate", "<= 100 %", "<= 100% cannot be a canary's limit: expected < or <= and a share between 0 % and"),
+        ("cache_hit_rate", ">= 0 %", ">= 0% cannot be a canary's limit: expected > or >= and a share between 0 % and"),
+        ("traffic_share", "10 %..20", '"10 %..20" has the wrong unit: expected '),
         ("storage_free", ">= 0 %", '>= 0% is always met: expected a larger one, such as ">= 10%"'),
         ("deadlocks", "< 0", '< 0 is never met: expected a larger one, such as "<= 5"'),
         ("firing_alerts", "== 0.5", 'expected a limit to the upper end (<, <=, or == 0), such as "== 0", not == 0.5'),

@@ -63,6 +63,7 @@ def test_shipped_targets_load(path: Path) -> None:
         ("[redis]\nhost = 'r'", "absent: names redis, which is described as well; remove one of them"),
         ("[services.b]\nurl = 'http://x:189312'", 'services.b.url: "http://x:189312" has no host, or no port of 1 to'),
         ("[services.b]\nurl = 'http://'", 'services.b.url: "http://" has no host'),
+        ("[services.b]\nurl = 'http://x/\u200b'", "services.b.url: "),
         ("[services.b]\nurl = 'http://x y'", 'services.b.url: "http://x y" has no host'),
         (
             "[services.b]\nurl = 'http://x'\nhealth = 'up'",

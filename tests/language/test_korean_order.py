@@ -70,3 +70,10 @@ def test_no_text_begins_as_if_a_number_came_before_it() -> None:
         if re.match(r"(of|since|to|from|in|after) ", english) and started.match(korean)
     ]
     assert wrong == []
+
+
+def test_a_particle_after_a_parameter_has_both_forms() -> None:
+    """What stands before it is known when it is said: 403 is read with a consonant at its end, 404 without."""
+    one_form = re.compile(r"(?<!\})\}(을|를|은|는|이|가|과|와|로|으로)(?![가-힣(])")
+    wrong = [korean for entries in by_package().values() for korean in entries.values() if one_form.search(korean)]
+    assert wrong == []

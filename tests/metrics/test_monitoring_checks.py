@@ -16,6 +16,8 @@ from opsverify.probes.eventually import set_waiting
 from opsverify.probes.prometheus_values import Rule, ScrapeTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opsverify.core.check import Check
 
 ROOT = Path(__file__).parents[2]
@@ -88,4 +90,30 @@ def test_a_failing_rule_is_not_hidden_by_another_of_its_name(judged: Check, rule
     """A warning that fails to evaluate fires never, however well the page of the same name does."""
     checks().test_rules(judged, MadeUp([[UP]], rules))
     with pytest.raises(CheckFailed, match="1 of 2 rules fail to evaluate: TooSlow"):
+        judged.conclude()
+
+
+@pytest.mark.parametrize(("every_s", "waited"), [(15.0, 16.0), (3600.0, 60.0)])
+def test_a_first_scrape_is_awaited_no_longer_than_a_minute(
+    judged: Check, every_s: float, waited: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One interval of the target, and not an hour of a run."""
+    module = checks()
+    given: list[float] = []
+
+    def at_once(probe: Callable[[], Any], *_: object, deadline_s: float, **__: object) -> object:
+        given.append(deadline_s)
+        return probe()
+
+    monkeypatch.setattr(module, "eventually", at_once)
+    with pytest.raises(Inconclusive, match="never scraped"):
+        module.test_targets(judged, MadeUp([[UP, replace(NEW, every_s=every_s)]]))
+    assert given == [waited]
+
+
+def test_late_rules_are_counted_of_all_rules(judged: Check) -> None:
+    """Of rules of one name, too."""
+    late = replace(HEALTHY, last_at=NOW - 3600)
+    checks().test_rules(judged, MadeUp([[UP]], (HEALTHY, late)))
+    with pytest.raises(CheckFailed, match="1 of 2 rules not evaluated for 3 intervals: TooSlow"):
         judged.conclude()
