@@ -205,25 +205,16 @@ class Redis(Probe):
             failure = LoginRefused(
                 say("{where}: login refused ({reason}); check username and password", where=where, reason=reason)
             )
-        elif isinstance(error, client.TimeoutError) and self._config.tls:
-            failure = Unreachable(
-                say(
-                    "{where}: no answer{detail} over TLS within {timeout_s:g} s; check its load, or set "
-                    "redis.tls = false where the server has none",
-                    where=where,
-                    detail=say(" to {command}", command=command),
-                    timeout_s=self._config.timeout_s,
-                ),
-                by_clock=True,
-                peers=self._nodes.peers,
-            )
         elif isinstance(error, client.TimeoutError):
+            # A server without TLS waits for the rest of what it takes for a command.
+            hint = say(", or set redis.tls = false where the server has no TLS") if self._config.tls else ""
             failure = Unreachable(
                 say(
-                    "{where}: no answer{detail} within {timeout_s:g} s; check its load",
+                    "{where}: no answer{detail} within {timeout_s:g} s; check its load{hint}",
                     where=where,
                     detail=say(" to {command}", command=command),
                     timeout_s=self._config.timeout_s,
+                    hint=hint,
                 ),
                 by_clock=True,
                 peers=self._nodes.peers,

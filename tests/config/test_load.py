@@ -12,18 +12,9 @@ from opsverify.config.secrets import Secrets
 from opsverify.errors import TargetError
 from opsverify.rights.declared import SCHEMA
 from tests.support.paths import REPOSITORY
-from tests.support.target_file import SMALLEST, target_in
+from tests.support.target_file import SMALLEST, problems_in, target_in
 
 TARGETS = REPOSITORY / "targets"
-
-
-def problems(folder: Path, text: str) -> tuple[str, ...]:
-    """The faults of a target given as text."""
-    path = folder / "t.toml"
-    path.write_text(text)
-    with pytest.raises(TargetError) as raised:
-        load_target(path)
-    return raised.value.problems
 
 
 @pytest.mark.parametrize("path", sorted(TARGETS.glob("*.toml")), ids=lambda path: path.stem)
@@ -79,7 +70,7 @@ def test_shipped_targets_load(path: Path) -> None:
 )
 def test_one_line_for_each_fault(tmp_path: Path, more: str, said: str) -> None:
     """A fault is one line with file, key, what was expected and the nearest name."""
-    lines = problems(tmp_path, SMALLEST + more)
+    lines = problems_in(tmp_path, SMALLEST + more)
     assert len(lines) == 1, lines
     assert lines[0].startswith(f"{tmp_path / 't.toml'}: {said}")
     assert "\n" not in lines[0]
@@ -92,7 +83,7 @@ def test_all_faults_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "bearer = { env = 'NO_SUCH_SECRET' }\n[limits]\nrpoo = '< 1 m'\n"
         "[evidence]\nsigning_key = { file = 'nowhere' }\n"
     )
-    lines = "\n".join(problems(tmp_path, text))
+    lines = "\n".join(problems_in(tmp_path, text))
     assert lines.count("\n") == 3, lines
     assert "limits.rpoo: unknown key; did you mean 'rpo'?" in lines
     assert 'redis: missing table [redis]; describe it, or add "redis" to absent' in lines
@@ -104,7 +95,7 @@ def test_all_faults_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_services_are_described_or_declared_absent(tmp_path: Path, table: str) -> None:
     """A stage must not pass without a service because nobody wrote one down; an empty table describes none."""
     text = SMALLEST.partition("[services.a]")[0]
-    (line,) = problems(tmp_path, text + table)
+    (line,) = problems_in(tmp_path, text + table)
     assert 'services: missing table [services.NAME]; describe it, or add "services" to absent' in line
     reasons = text.replace('absent = ["', 'absent = ["services", "')
     assert not target_in(tmp_path, reasons).has("services")
@@ -178,7 +169,7 @@ def test_secrets_from_environment_and_file(tmp_path: Path, monkeypatch: pytest.M
 def test_short_secrets_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """A secret too short to be told apart is refused, and not shown."""
     monkeypatch.setenv("PLANTED", value)
-    (line,) = problems(tmp_path, SMALLEST + "bearer = { env = 'PLANTED' }\n")
+    (line,) = problems_in(tmp_path, SMALLEST + "bearer = { env = 'PLANTED' }\n")
     assert "environment variable PLANTED is too short: expected 6 characters or more" in line
     assert value not in line.replace("6 characters", "").replace(str(tmp_path), "").replace("expected", "")
 
@@ -258,4 +249,4 @@ def test_paths_of_a_backup_tool_are_relative_to_the_file_too(tmp_path: Path) -> 
 def test_a_method_has_what_it_needs_and_nothing_else(tmp_path: Path, more: str, said: str) -> None:
     """A key of another method would be silently ignored, and the person would believe it in use."""
     text = SMALLEST.replace(', "recovery"', "") + f"[recovery]\nledger = 'l'\n{more}\n"
-    assert problems(tmp_path, text)[0].startswith(f"{tmp_path / 't.toml'}: {said}")
+    assert problems_in(tmp_path, text)[0].startswith(f"{tmp_path / 't.toml'}: {said}")

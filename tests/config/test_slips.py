@@ -7,20 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.config.load import load_target
-from opsverify.errors import TargetError
-from tests.support.target_file import SMALLEST
+from tests.support.target_file import SMALLEST, problems_in
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def problems(folder: Path, text: str) -> tuple[str, ...]:
-    """The faults of a target given as text."""
-    path = folder / "t.toml"
-    path.write_text(text)
-    with pytest.raises(TargetError) as raised:
-        load_target(path)
-    return raised.value.problems
 
 
 @pytest.mark.parametrize(
@@ -34,14 +24,14 @@ def test_no_timeout_is_beyond_all_clocks(tmp_path: Path, key: str, value: str, s
     """It would end in an error of the thread that waits, in the middle of a run."""
     text = SMALLEST.replace('"postgres", ', "")
     database = f"[postgres]\nhost = 'h'\ndbname = 'd'\nlogin = {{ user = 'u' }}\n{key} = {value}\n"
-    (line,) = problems(tmp_path, text + database)
+    (line,) = problems_in(tmp_path, text + database)
     assert f"postgres.{key}: {said}" in line
 
 
 def test_an_empty_reason_is_none(tmp_path: Path) -> None:
     """A table of reasons is written for the reasons."""
     head = SMALLEST.replace("absent = [", "# ").replace("[services.a]", "[absent]\nredis = ' '\n[services.a]")
-    assert any("absent: redis: expected the reason" in line for line in problems(tmp_path, head))
+    assert any("absent: redis: expected the reason" in line for line in problems_in(tmp_path, head))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +45,7 @@ def test_an_empty_reason_is_none(tmp_path: Path) -> None:
 )
 def test_toml_that_python_cannot_hold(tmp_path: Path, content: str, said: str) -> None:
     """A fault of the file, and no traceback."""
-    (line,) = problems(tmp_path, content)
+    (line,) = problems_in(tmp_path, content)
     assert said in line
 
 

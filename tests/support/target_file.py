@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from opsverify.config.load import load_target
+from opsverify.errors import TargetError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,3 +62,12 @@ def target_in(folder: Path, text: str = SMALLEST) -> Target:
     path = folder / "t.toml"
     path.write_text(text, encoding="utf-8")
     return load_target(path, with_secrets=False)[0]
+
+
+def problems_in(folder: Path, text: str) -> tuple[str, ...]:
+    """The faults of a target given as text. Fails where it has none."""
+    path = folder / "t.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TargetError) as raised:
+        load_target(path)
+    return raised.value.problems
