@@ -88,6 +88,13 @@ def _step_keys() -> Iterator[str]:
         yield field.alias or name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_what_a_run_printed_is_in_one_language(page: Path) -> None:
+    """Title and message follow one setting: no run prints a Korean title beside an English message."""
+    printed = re.findall(r"^(?:pass|fail|FAIL|HOLD)  [a-z_]+\..*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [line for line in printed if re.search("[가-힣]", line) and re.search(r"limit|expected", line)] == []
+
+
 def _paths(text: str) -> Iterator[str]:
     for found in _PATH.findall(text):
         path = found.rstrip(".")
