@@ -95,6 +95,15 @@ def test_what_a_run_printed_is_in_one_language(page: Path) -> None:
     assert [line for line in printed if re.search("[가-힣]", line) and re.search(r"limit|expected", line)] == []
 
 
+def test_fragments_of_the_changelog_are_sentences() -> None:
+    """The release makes a list of them: one that is a list already would be a list in a list."""
+    fragments = sorted((REPOSITORY / "changelog.d").glob("+*.md"))
+    assert fragments
+    assert [
+        path.name for path in fragments if re.search(r"^[-*] ", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ] == []
+
+
 def _paths(text: str) -> Iterator[str]:
     for found in _PATH.findall(text):
         path = found.rstrip(".")
