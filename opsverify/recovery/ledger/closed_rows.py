@@ -33,7 +33,8 @@ def read_closed(
     new = {} if span is None or span.empty else read_buckets(source, table, span)
     if not table.declared and _out_of_order(source, found, table, series):
         return _all(source, found, table, series, at)
-    return _going_on(series, new, key(span.until) if span and not span.empty else None)
+    going_on = _going_on(series, new, key(span.until) if span and not span.empty else None)
+    return going_on | {"late": None} if table.declared else going_on
 
 
 def _going_on(series: Mapping[str, Any], new: Mapping[str, Bucket], until: str | None) -> dict[str, Any]:
@@ -45,6 +46,7 @@ def _going_on(series: Mapping[str, Any], new: Mapping[str, Bucket], until: str |
         "first": series["first"],
         "buckets": _plain(new),
         "closed": _written(_sum([total, *new.values()])) if total else None,
+        "late": 0,
     }
 
 
@@ -60,6 +62,7 @@ def _all(
         "first": None,
         "buckets": {},
         "closed": None,
+        "late": None,
     }
     if span is None or span.empty:
         return empty
@@ -67,9 +70,11 @@ def _all(
     if series is not None:
         since, until = edge(table, series["first"]), edge(table, series["until"])
         old = [bucket for name, bucket in read.items() if since <= edge(table, name) < until]
-        if span.until >= until and _sum(old) == _read(series.get("closed")):
+        total = _read(series.get("closed"))
+        if span.until >= until and _sum(old) == total:
             new = {name: bucket for name, bucket in read.items() if edge(table, name) >= until}
             return _going_on(series, new, key(span.until) if span.until > until else None)
+        empty["late"] = max(0, _sum(old).rows - total.rows) if total else None
     return empty | {
         "since": key(span.since),
         "until": key(span.until),

@@ -220,16 +220,22 @@ def _grown(
         of_probe = [name for name in (grown.probe.columns if grown.probe else ()) if name not in table.hashed]
         grown.unhashed = tuple(entry.get("unhashed", of_probe))
         grown.seen_at = dt.datetime.fromisoformat(body["captured_at"])
-        grown.pace = _pace(before, grown.activity, grown.seen_at, body.get("counted_since"))
+        grown.pace = _pace(before, grown.activity, grown.seen_at, body.get("counted_since"), entry.get("late"))
         grown.was_empty = before is not None and (before.was_empty or not (before.rows or before.open_rows))
     return grown
 
 
-def _pace(before: TableHistory | None, now: Activity, at: dt.datetime, counted_since: str | None) -> Pace:
-    """Return the pace up to `at`: what was done since the record before, or, in the first, since counting began."""
+def _pace(
+    before: TableHistory | None, now: Activity, at: dt.datetime, counted_since: str | None, late: int | None
+) -> Pace:
+    """Return the pace up to `at`: what was done since the record before, or, in the first, since counting began.
+
+    `late` rows were found in buckets that were closed before; None where nobody looked.
+    """
     if before is not None and before.activity is not None and before.seen_at is not None:
-        was = before.activity
-        return before.pace.grown((was.updates, now.updates), (was.deletes, now.deletes), at - before.seen_at)
+        was, within = before.activity, at - before.seen_at
+        pace = before.pace.grown((was.updates, now.updates), (was.deletes, now.deletes), within)
+        return pace if late is None or now.inserts == was.inserts else pace.with_late(late, within)
     # An earlier version did not record since when: all of it may have been done at once.
     within = at - dt.datetime.fromisoformat(counted_since) if counted_since else BURST
-    return Pace().grown((0, now.updates), (0, now.deletes), within)
+    return Pace().grown((0, now.updates), (0, now.deletes), within).with_inserted(now.inserts, within)

@@ -127,11 +127,12 @@ def _key_hash(table: CoreTable) -> str:
 def before_sql(snapshot: str) -> str:
     """Return the SQL that a row was written before `snapshot` (`xmin:xmax:in progress`), over the alias `t`.
 
-    Both ages count from the same transaction, so that the wrap-around of transaction numbers has no part in it.
+    Both ages count from the same transaction, so that the wrap-around of transaction numbers has no part in it. A
+    frozen row keeps the number of its transaction, however long ago: beyond two thousand million its age is below zero.
     """
     _, xmax, running = snapshot.split(":")
     end = int(xmax) % _XIDS
-    older = f"age(t.xmin) > age('{max(end, _FIRST_XID)}'::xid)"
+    older = f"(age(t.xmin) > age('{max(end, _FIRST_XID)}'::xid) OR age(t.xmin) < 0)"
     if not running:
         return older
     late = ", ".join(str(int(xid) % _XIDS) for xid in running.split(","))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ def counted_since(source: Source) -> dt.datetime | None:
     return since  # type: ignore[no-any-return]
 
 
+def _few(of: int) -> int:
+    return min(_MOST, max(_FEWEST, of // _SHARE))
+
+
 @dataclass(frozen=True)
 class Speed:
     """Largest number of rows a second, and the largest number that may have been changed at once."""
@@ -58,7 +62,7 @@ class Speed:
         if not self.seen:
             return 0
         at_most = math.ceil(AGAIN * max(self.per_s * elapsed.total_seconds(), self.burst))
-        return max(at_most, min(_MOST, max(_FEWEST, of // _SHARE)))
+        return max(at_most, _few(of))
 
 
 NEVER: Final = Speed()
@@ -66,17 +70,36 @@ NEVER: Final = Speed()
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast rows of a table were updated and deleted at most."""
+    """How fast rows of a table were updated and deleted at most, and how fast they came `late`, into closed buckets.
+
+    `looked` is whether captures looked for late rows; until then all that were inserted may have been late.
+    """
 
     updates: Speed = NEVER
     deletes: Speed = NEVER
+    late: Speed = NEVER
+    looked: bool = False
 
     def grown(self, updates: tuple[int, int], deletes: tuple[int, int], within: dt.timedelta) -> Pace:
         """Return the pace after counts went from the first to the second of each pair in `within`.
 
         A count that went down was set to zero in between: at least the second was done since.
         """
-        return Pace(self.updates.grown(_more(*updates), within), self.deletes.grown(_more(*deletes), within))
+        grown_by = self.updates.grown(_more(*updates), within), self.deletes.grown(_more(*deletes), within)
+        return replace(self, updates=grown_by[0], deletes=grown_by[1])
+
+    def with_inserted(self, rows: int, within: dt.timedelta) -> Pace:
+        """Return the pace of a first record, after `rows` were inserted in `within`: late or not is not known."""
+        return replace(self, late=self.late.grown(rows, within))
+
+    def with_late(self, rows: int, within: dt.timedelta) -> Pace:
+        """Return the pace after a capture that found `rows` late ones of those inserted in `within`."""
+        return replace(self, late=(self.late if self.looked else NEVER).grown(rows, within), looked=True)
+
+    def late_bound(self, elapsed: dt.timedelta, of: int) -> int:
+        """Return how many late rows there may be after `elapsed`, of a table of `of`; 1 in 20 until one looked."""
+        limit = self.late.bound(elapsed, of)
+        return limit if self.looked else max(_few(of), min(limit, of // _SHARE))
 
 
 def _more(before: int, now: int) -> int:

@@ -15,7 +15,7 @@ from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
 from opsverify.recovery.verify.sample_checks import check_sample
 from opsverify.recovery.verify.sampling import bound, draw, draws_needed
-from opsverify.recovery.verify.written_since import added_since, may_be_deleted
+from opsverify.recovery.verify.written_since import added_since, made_since, may_be_deleted
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -68,12 +68,15 @@ def check_table(
         )
     parts: list[Finding] = []
     ((system,),) = restored(SYSTEM, {})
-    same = system == history.rows_system
+    same = system == history.rows_system and not made_since(recorded, restored)
     # In post-dr production works on the database again, beyond the target; a rehearsal's nobody else works on.
     ((now,),) = restored("SELECT clock_timestamp()", {})
     until = max(at, now) if limited else at
     if recorded.buckets:
-        closed = check_buckets(recorded, restored, at, live=live, sampling=sampling, limited=limited, same_cluster=same)
+        written_until = until if same else None
+        closed = check_buckets(
+            recorded, restored, at, live=live, sampling=sampling, limited=limited, written_until=written_until
+        )
         parts += [closed] if closed else []
     if recorded.open is not None:
         parts.append(check_open(recorded, restored, until, same_cluster=same))
@@ -101,9 +104,12 @@ def check_buckets(
     live: Callable[[], Source] | None = None,
     sampling: Sampling | None = None,
     limited: bool = True,
-    same_cluster: bool = False,
+    written_until: dt.datetime | None = None,
 ) -> Finding | None:
-    """Compare the closed buckets of a table; None where retention leaves none."""
+    """Compare the closed buckets of a table; None where retention leaves none.
+
+    `written_until` is given where rows keep the transaction that wrote them: until when production may have.
+    """
     name, expected = recorded.table.name, recorded.expected(at)
     if expected is None:
         return None
@@ -122,8 +128,8 @@ def check_buckets(
     before = buckets if sampled is None else {bucket: buckets[bucket] for bucket in sampled}
     wrong, mixed = list(differences(before, found)), ""
     notes: tuple[str, ...] = (note,) if note else ()
-    if same_cluster:
-        wrong, since, mixed = added_since(recorded, restored, wrong)
+    if written_until is not None:
+        wrong, since, mixed = added_since(recorded, restored, wrong, recorded.elapsed(written_until))
         notes += since
     keys = None
     if wrong and live is not None and recorded.table.key:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from opsverify.language.message import say
+from opsverify.language.message import join, say
 from opsverify.recovery.ledger.buckets import EMPTY, read_named
+from opsverify.recovery.ledger.names import as_regclass
 from opsverify.recovery.ledger.open_rows import before_sql
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from opsverify.recovery.ledger.buckets import Bucket
@@ -19,34 +21,72 @@ if TYPE_CHECKING:
     Wrong = tuple[str, Bucket, Bucket]
 
 
+def made_since(recorded: TableHistory, restored: Source) -> bool:
+    """Whether the table was made after it was recorded, as by pg_restore: then every row has a new transaction."""
+    if recorded.open is None or not recorded.open.snapshot:
+        return False
+    # Columns of the system are not altered: their rows in the catalog are as old as the table.
+    sql = (
+        "SELECT EXISTS (SELECT FROM pg_attribute t WHERE t.attrelid = %(table)s::text::regclass AND t.attnum < 0 "
+        f"AND {before_sql(recorded.open.snapshot)})"
+    )
+    ((older,),) = restored(sql, {"table": as_regclass(recorded.table.quoted.removeprefix("ONLY "))})
+    return not older
+
+
 def added_since(
-    recorded: TableHistory, restored: Source, wrong: Sequence[Wrong]
+    recorded: TableHistory, restored: Source, wrong: Sequence[Wrong], elapsed: dt.timedelta
 ) -> tuple[list[Wrong], tuple[str, ...], str]:
     """Return what of `wrong` is left, without buckets that only got rows since they were recorded; a note; a doubt.
 
-    Rows of a copy of the same cluster keep the transaction that wrote them. Where rows were also changed, which of
-    them is not known: a doubt. Tables that the target declares have no such rows.
+    Rows of a copy of the same cluster keep the transaction that wrote them, unless the table was emptied and loaded
+    anew: then it says nothing. More rows than production was ever seen to write into closed buckets in `elapsed` are a
+    doubt. Where rows were also changed, which of them is not known: a doubt. Tables that the target declares have no
+    such rows.
     """
     table, snapshot = recorded.table, recorded.open.snapshot if recorded.open else ""
     more = [name for name, before, after in wrong if after.rows > before.rows]
-    if table.declared or not snapshot or not more:
+    if table.declared or not snapshot or not more or not _has_older(recorded, restored, snapshot):
         return list(wrong), (), ""
     where = " AND ".join(filter(None, [table.where, before_sql(snapshot)]))
     old = read_named(restored, replace(table, where=where), more)
     added = {name for name, before, _ in wrong if name in more and old.get(name, EMPTY) == before}
     left = [entry for entry in wrong if entry[0] not in added]
     rows = sum(after.rows - before.rows for name, before, after in wrong if name in added)
+    limit = recorded.pace.late_bound(elapsed, recorded.rows)
     notes = (
         (say("{name}: {rows:,} rows written into closed buckets since they were recorded", name=table.name, rows=rows),)
-        if added
+        if 0 < rows <= limit
         else ()
     )
     changes = recorded.pace.updates.seen or recorded.pace.deletes.seen
     mixed = [name for name, before, _ in left if name in more and old.get(name, EMPTY).rows < before.rows]
-    if not changes or len(mixed) < len(left) or not mixed:
-        return left, notes, ""
-    doubt = say("rows were added and changed since, as production does, and which of them is not known; capture again")
-    return left, notes, doubt
+    rest = left if rows <= limit else list(wrong)
+    if left and (not changes or len(mixed) < len(left)):
+        return rest, notes, ""
+    doubts = [] if rows <= limit else [_beyond(table.name, rows, limit)]
+    if left:
+        doubts.append(
+            say("rows were added and changed since, as production does, and which of them is not known; capture again")
+        )
+    return rest, notes, join("; ", doubts)
+
+
+def _has_older(recorded: TableHistory, restored: Source, snapshot: str) -> bool:
+    """Whether any row is older than the record; the cheapest one to find answers."""
+    ((older,),) = restored(f"SELECT EXISTS (SELECT FROM {recorded.table.relation} t WHERE {before_sql(snapshot)})", {})
+    return bool(older)
+
+
+def _beyond(name: str, rows: int, limit: int) -> str:
+    return say(
+        "{name}: {rows:,} rows written into closed buckets since they were recorded; by what production was seen to "
+        "do, no more than {limit:,} in that time: written twice, or a change unlike any before; capture again, or "
+        "compare with the original ([recovery.source])",
+        name=name,
+        rows=rows,
+        limit=limit,
+    )
 
 
 def may_be_deleted(recorded: TableHistory, wrong: Sequence[Wrong]) -> str:
