@@ -190,17 +190,19 @@ def _table(
         if buckets:
             entry["probe"] = _probe(source, found, table, buckets, entry["until"]) or entry["probe"]
         whole = Span(edge(table, entry["first"]), edge(table, entry["until"])) if entry["first"] else None
-    entry["sample"] = _sample(source, found, table, entry["probe"])
-    return entry | {"open": read_open(source, table, whole).to_dict()}
+    opened = read_open(source, table, whole)
+    entry["sample"] = _sample(source, found, table, entry["probe"], opened.rows)
+    return entry | {"open": opened.to_dict()}
 
 
 def _sample(
-    source: Source, found: FoundTables, table: CoreTable, probe: Mapping[str, Any] | None
+    source: Source, found: FoundTables, table: CoreTable, probe: Mapping[str, Any] | None, opened: int
 ) -> dict[str, Any] | None:
-    """Sample the columns that are not hashed: of the probe's rows, or of all where no bucket is closed."""
+    """Sample the columns that are not hashed: of the probe's rows, or of all, `opened`, where no bucket is closed."""
     terms = {column.name: column.term for column in found.mutable[table.name]}
     span = Span(edge(table, probe["since"]), edge(table, probe["until"])) if probe else None
-    return read_sample(source, table, span, terms).to_dict() if terms else None
+    rows = probe["rows"] if probe else opened
+    return read_sample(source, table, span, terms, rows).to_dict() if terms else None
 
 
 def _probe(

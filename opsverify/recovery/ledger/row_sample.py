@@ -70,8 +70,11 @@ class RowSample:
         return {one: value for one, value in zip(self.keys, self.columns[column], strict=True) if one in once}
 
 
-def read_sample(source: Source, table: CoreTable, span: Span | None, terms: Mapping[str, str]) -> RowSample:
-    """Read the sample of the rows in `span` (None: of all); `terms` are those of the columns, by name."""
+def read_sample(source: Source, table: CoreTable, span: Span | None, terms: Mapping[str, str], rows: int) -> RowSample:
+    """Read the sample of the `rows` rows in `span` (None: of all); `terms` are those of the columns, by name.
+
+    The server keeps no more rows than it returns, however many there are: counting them here would store them all.
+    """
     conditions = [f"{table.at} >= %(since0)s AND {table.at} < %(until0)s"] if span else []
     conditions += [table.where] if table.where else []
     hashes = [
@@ -80,18 +83,18 @@ def read_sample(source: Source, table: CoreTable, span: Span | None, terms: Mapp
     listed = "".join(f", {one} AS c{nth}" for nth, one in enumerate(hashes))
     order = "".join(f", c{nth}" for nth in range(len(hashes)))
     sql = f"""
-        SELECT count(*) OVER () AS rows, sampled.*
+        SELECT sampled.*
           FROM (WITH separate AS (SELECT)
                 SELECT {row_hash(table.key_terms or table.terms)} AS key{listed}
                   FROM {table.relation} t WHERE {" AND ".join(conditions) or "true"}) sampled
          ORDER BY key{order} LIMIT {ROWS}"""
     read = list(source(sql, edges([span]) if span else {}))
-    values = [[NULL if value is None else int(value) & _BITS | 1 for value in row[2:]] for row in read]
+    values = [[NULL if value is None else int(value) & _BITS | 1 for value in row[1:]] for row in read]
     return RowSample(
         key(span.since) if span else None,
         key(span.until) if span else None,
-        int(read[0][0]) if read else 0,
-        tuple(int(row[1]) & _BITS for row in read),
+        rows,
+        tuple(int(row[0]) & _BITS for row in read),
         {name: tuple(row[nth] for row in values) for nth, name in enumerate(terms)},
         dict(terms),
     )
@@ -104,7 +107,7 @@ def read_again(
     terms = {name: term for name, term in sample.terms.items() if there is None or there.get(name) == term}
     bounded = sample.since is not None and sample.until is not None
     span = Span(edge(table, str(sample.since)), edge(table, str(sample.until))) if bounded else None
-    return read_sample(source, table, span, terms)
+    return read_sample(source, table, span, terms, sample.rows)
 
 
 def shares(before: RowSample, now: RowSample) -> dict[str, list[float]]:
