@@ -219,7 +219,7 @@ def contenders_of(
     def ledger() -> Cost:
         found: list[Any] = []
         took = meter.timed(
-            lambda: found.append(check_buckets(recorded, "judgments", restored.source, at, limited=False))
+            lambda: found.append(check_buckets(recorded.tables["judgments"], restored.source, at, limited=False))
         )
         if not found[0].problems:
             raise SystemExit("ledger: no difference found")
