@@ -16,7 +16,7 @@ from opsverify.recovery.ledger.heap_pages import POSITION, SYSTEM, read_pages
 from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.open_rows import read_open
 from opsverify.recovery.ledger.pace import counted_since
-from opsverify.recovery.ledger.probe import TableProbe, moved, newest_span, read_probe
+from opsverify.recovery.ledger.probe import TableProbe, moved, newest_span, read_probe, with_earlier
 from opsverify.recovery.ledger.row_sample import RowSample, read_again, read_sample, shares
 from opsverify.recovery.ledger.sequence_values import read_sequence_values
 from opsverify.recovery.ledger.tables import CoreTable
@@ -188,7 +188,7 @@ def _table(
             name: Bucket(rows, int(total), int(xored)) for name, (rows, total, xored) in entry["buckets"].items()
         }
         if buckets:
-            entry["probe"] = _probe(source, found, table, buckets, entry["until"]) or entry["probe"]
+            entry["probe"] = _probe(source, found, table, buckets, entry["until"], entry["probe"]) or entry["probe"]
         whole = Span(edge(table, entry["first"]), edge(table, entry["until"])) if entry["first"] else None
     opened = read_open(source, table, whole)
     entry["sample"] = _sample(source, found, table, entry["probe"], opened.rows)
@@ -206,9 +206,17 @@ def _sample(
 
 
 def _probe(
-    source: Source, found: FoundTables, table: CoreTable, buckets: Mapping[str, Bucket], until: str
+    source: Source,
+    found: FoundTables,
+    table: CoreTable,
+    buckets: Mapping[str, Bucket],
+    until: str,
+    earlier: Mapping[str, Any] | None,
 ) -> dict[str, Any] | None:
+    """Read the probe of the newest of `buckets`, those read now, and of the rows of the `earlier` one of the series."""
     span = newest_span(table, buckets, until)
+    if span is not None and earlier is not None:
+        span = with_earlier(table, span, sum(one.rows for one in buckets.values()), earlier)
     if span is None:
         return None
     return read_probe(source, table, span, found.columns[table.name], found.mutable[table.name]).to_dict()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = 20_000
 """Rows of a probe, about: the newest closed buckets that hold no more."""
+ENOUGH: Final = 64
+"""Rows of new buckets that are a probe by themselves."""
 VALUES: Final = 20
 """Different values up to which a column's distribution is recorded."""
 COLUMNS: Final = 8
@@ -71,6 +73,16 @@ def newest_span(table: CoreTable, buckets: Mapping[str, Bucket], until: str) -> 
             break
         since = edge(table, name)
     return None if since is None else Span(since, edge(table, until))
+
+
+def with_earlier(table: CoreTable, new: Span, rows: int, earlier: Mapping[str, Any]) -> Span:
+    """Return the span of a probe after a capture that read `rows` of `new` buckets: with the `earlier` probe's.
+
+    A few new rows prove nothing alone. Where both are too many, the earlier ones go as soon as the new ones suffice.
+    """
+    if earlier["rows"] + rows <= ROWS:
+        return Span(edge(table, earlier["since"]), new.until)
+    return new if rows >= ENOUGH else Span(edge(table, earlier["since"]), edge(table, earlier["until"]))
 
 
 def read_probe(

@@ -180,25 +180,6 @@ def test_a_later_capture_reads_new_rows_only(clone: Clone, monkeypatch: pytest.M
     assert again(both, "events", clone).problems == ()
 
 
-def test_a_sample_is_read_without_storing_the_table(clone: Clone) -> None:
-    """The server writes no temporary file for it, whatever the number of rows; the number is the capture's own."""
-    clone.run(
-        "UPDATE readings SET value = 0 WHERE id = 7", "SELECT pg_stat_force_next_flush()", "SET work_mem = '64kB'"
-    )
-    samples: list[dict[str, Any]] = []
-
-    def explained(sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        if "sampled" in sql:
-            ((plan,),) = clone.source(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", values)
-            samples.append(plan[0]["Plan"])
-        return clone.source(sql, values)
-
-    core = record(clone, chosen={}, source=explained)["core"]
-    assert core["readings"]["sample"]["rows"] == core["readings"]["probe"]["rows"] > 8000
-    assert samples
-    assert all(plan["Temp Written Blocks"] == 0 for plan in samples)
-
-
 def test_a_changed_definition_or_timeline_is_recorded_anew(clone: Clone) -> None:
     """Hashes of other columns, or of a timeline that was given up by a recovery, are no beginning to go on from."""
     first = record(clone)

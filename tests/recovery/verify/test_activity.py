@@ -193,6 +193,20 @@ def test_a_column_that_always_changes_is_quiet(clone: Clone) -> None:
     assert "t.amount: 100% of the rows hold the same value" in str(answer.unknown)
 
 
+def test_a_capture_of_few_new_rows_samples_the_others_too(clone: Clone) -> None:
+    """Captures that read little each: what they compare of a changing column is not those few rows alone."""
+    clone.run(*SALES, "UPDATE t SET state = 'x' WHERE amount = 7")
+    first = taken(clone, ago=4 * HOUR)
+    clone.run("UPDATE t SET amount = amount + 0.5 WHERE amount = 1234")
+    second = taken(clone, first, ago=3 * HOUR)
+    third = taken(clone, second, ago=2 * HOUR)
+    assert third["core"]["t"]["goes_on"]
+    assert 0 < sum(rows for rows, _, _ in third["core"]["t"]["buckets"].values()) < 20
+    clone.run("UPDATE t SET amount = NULL")
+    (problem,) = again(history(first, second, third), "t", clone).problems
+    assert problem.startswith("t.amount: 100% of the rows hold NULL")
+
+
 def test_a_column_that_was_cleared_before_may_be_cleared_again(clone: Clone) -> None:
     """Between captures all of its values became one, and others again."""
     clone.run(*SALES, "UPDATE t SET state = 'x' WHERE amount = 7")
