@@ -193,6 +193,16 @@ def test_a_column_that_always_changes_is_quiet(clone: Clone) -> None:
     assert "t.amount: 100% of the rows hold the same value" in str(answer.unknown)
 
 
+def test_a_column_that_lost_its_values_is_named_once(clone: Clone) -> None:
+    """By its distribution, where it has few values; the sample says nothing more of it."""
+    clone.run(SALES[0], SALES[1].replace("'new'", "'s' || n % 3"), "UPDATE t SET state = 'x' WHERE amount = 7")
+    recorded = history(taken(clone))
+    clone.run("UPDATE t SET state = 'z'")
+    (problem,) = again(recorded, "t", clone).problems
+    assert "t.state: 100% of" in problem
+    assert "have another value than recorded" in problem
+
+
 def test_a_capture_of_few_new_rows_samples_the_others_too(clone: Clone) -> None:
     """Captures that read little each: what they compare of a changing column is not those few rows alone."""
     clone.run(*SALES, "UPDATE t SET state = 'x' WHERE amount = 7")
