@@ -73,6 +73,7 @@ def _after(clone: Clone, changes: list[str], kinds: list[str]) -> Catalog:
         clone.run("ROLLBACK")
 
 
+@pytest.mark.since(17)  # names of columns of collations
 def test_a_change_of_any_column_of_the_catalog_is_recorded(examples: Clone) -> None:
     """Each is changed in turn. One that a later version adds fails until somebody has judged it; so does a table."""
     listed = examples.source(_COLUMNS, {})
@@ -90,10 +91,11 @@ def test_a_change_of_any_column_of_the_catalog_is_recorded(examples: Clone) -> N
             continue
         if all(after[one] == before[one] for one in kinds):
             unseen.append(f"{table}.{column} ({kind}): {'; '.join(changes) or 'nothing says how to change it'}")
-    assert unseen == []
+    assert unseen == [], "\n".join(unseen)
     assert read_catalog(examples.source) == before
 
 
+@pytest.mark.since(18)  # columns that it has first
 def test_what_is_said_of_a_column_is_of_one_that_is_there(clone: Clone) -> None:
     """Reasons, changes and kinds: none is left of an earlier version."""
     known: dict[str, set[str]] = {}
