@@ -15,7 +15,7 @@ from tests.canary.named_cluster import target_at
 from tests.canary.named_criteria import SLOW
 from tests.probes.probe_servers import fake_server
 from tests.support.protobuf_exposition import CONTENT_TYPE, Observed, family
-from tests.support.real_prometheus import of_profile, running, watched
+from tests.support.real_prometheus import of_profile, scraping_native_histograms, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def url(tmp_path_factory: pytest.TempPathFactory, began: float) -> Iterator[str]
         application.routes["/metrics"] = answer
         address = application.url.removeprefix("http://")
         folder = tmp_path_factory.mktemp("native")
-        with running(folder, CONFIG.format(address=address), "--enable-feature=native-histograms") as found:
+        with scraping_native_histograms(folder, CONFIG.format(address=address)) as found:
             with Prometheus(target_at(found, {}).prometheus) as prometheus:  # type: ignore[arg-type]  # it has one
                 newest = began + SCRAPE_S * (AFTER - 1)
                 wait_until(

@@ -16,13 +16,16 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
 from opsverify.commands import run_command
 from opsverify.config.project import cache_folder
 from opsverify.units import duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MODULES: Final = Path(__file__).parent / "modules"
 LONGEST_S: Final = 2700.0
@@ -43,6 +46,8 @@ class Build:
     source: str
     packages: dict[str, str]
     files: tuple[str, ...] = ()
+    stamp: str = ""
+    """What a linker writes into the programs, with `major`, `minor` and `patch` of the source's version."""
 
     @property
     def folder(self) -> Path:
@@ -62,11 +67,8 @@ class Build:
 
     @property
     def _flags(self) -> tuple[str, ...]:
-        linked = "-s -w"
-        if self.source == "k8s.io/kubernetes":  # else it is v0.0.0, which Helm and Flagger refuse
-            major, minor, _ = self.version.removeprefix("v").split(".")
-            at = "-X k8s.io/component-base/version."
-            linked += f" {at}gitVersion={self.version} {at}gitMajor={major} {at}gitMinor={minor}"
+        major, minor, patch = self.version.removeprefix("v").split(".")
+        linked = f"-s -w {self.stamp.format(major=major, minor=minor, patch=patch)}".rstrip()
         return (*_FLAGS, f"-ldflags={linked}")
 
     def made(self, deadline: float) -> str:
@@ -105,6 +107,9 @@ KUBERNETES: Final = Build(
     "kubernetes",
     "k8s.io/kubernetes",
     {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")},
+    # Else it is v0.0.0, which Helm and Flagger refuse.
+    stamp="-X k8s.io/component-base/version.gitVersion=v{major}.{minor}.{patch}"
+    " -X k8s.io/component-base/version.gitMajor={major} -X k8s.io/component-base/version.gitMinor={minor}",
 )
 ETCD: Final = Build("etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"})
 KWOK: Final = Build(
@@ -126,16 +131,24 @@ FLAGGER: Final = Build(
     {"flagger": "github.com/fluxcd/flagger/cmd/flagger"},
     ("artifacts/flagger/crd.yaml",),
 )
+PROMETHEUS: Final = Build(
+    "prometheus",
+    "github.com/prometheus/prometheus",
+    {name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")},
+    # Its module of Prometheus 3.16.0 has the version v0.316.0.
+    stamp="-X github.com/prometheus/common/version.Version={minor[0]}.{minor[1]}{minor[2]}.{patch}",
+)
+"""Not of a cluster: the sandbox's is Debian's Prometheus 2."""
 ALL: Final = (KUBERNETES, ETCD, KWOK, ARGO_ROLLOUTS, FLAGGER)
 
 
-def missing() -> list[str]:
+def missing(builds: Sequence[Build] = ALL) -> list[str]:
     """Names of the builds that are not in the cache folder."""
-    return [each.name for each in ALL if not each.folder.exists()]
+    return [each.name for each in builds if not each.folder.exists()]
 
 
 def _show(line: str) -> None:
-    sys.stderr.write(f"cluster: {line}\n")
+    sys.stderr.write(f"programs: {line}\n")
 
 
 def main() -> int:
@@ -143,21 +156,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.programs", description=__doc__)
     parser.add_argument("--within", type=parse_duration, default=LONGEST_S, metavar="TIME", help="for all builds")
     parser.add_argument("--built", action="store_true", help="build nothing: exit code 0 where all are there")
+    parser.add_argument("--prometheus", action="store_true", help="that alone, and print its folder")
     given = parser.parse_args()
+    builds = (PROMETHEUS,) if given.prometheus else ALL
     if given.built:
-        return int(bool(missing()))
-    if absent := missing():
+        return int(bool(missing(builds)))
+    if absent := missing(builds):
         _show(f"building {', '.join(absent)} (once; at most {duration(given.within)})")
     if absent and shutil.which("go") is None:
         _show("go: not found; install Go 1.26 or later")
         return 1
     deadline = time.monotonic() + given.within
     try:
-        for build in ALL:
+        for build in builds:
             _show(build.made(deadline))
     except UnavailableError as reason:
         _show(str(reason))
         return 1
+    if given.prometheus:
+        sys.stdout.write(f"{PROMETHEUS.folder}\n")
     return 0
 
 

@@ -73,6 +73,18 @@ def holding(folder: Path, series: Iterable[Labelled]) -> Iterator[str]:
 
 
 @contextmanager
+def scraping_native_histograms(folder: Path, config: str) -> Iterator[str]:
+    """Run one that keeps native histograms, by a flag of Prometheus 2 or a key of Prometheus 3; its URL."""
+    version = subprocess.run([str(_program()), "--version"], capture_output=True, text=True, check=True).stdout
+    if "version 2." in version:
+        flags = ["--enable-feature=native-histograms"]
+    else:
+        flags, config = [], f"global: {{scrape_native_histograms: true}}\n{config}"
+    with running(folder, config, *flags) as url:
+        yield url
+
+
+@contextmanager
 def running(folder: Path, config: str, *flags: str) -> Iterator[str]:
     """Run a Prometheus with this configuration (YAML), its storage in `folder`; its URL."""
     file = folder / "prometheus.yml"
