@@ -1,4 +1,4 @@
-"""Programs of a cluster: found in the cache folder, or built there once from the Go modules in `modules/`.
+"""Programs of a cluster and servers of metrics: in the cache folder, or built there from Go modules in `modules/`.
 
 Each folder of `modules/` names its versions (`go.mod`) and their checksums (`go.sum`). What is built is kept by a
 digest of both and of the command that builds it: another version is another folder, and an old one can be removed.
@@ -138,7 +138,13 @@ PROMETHEUS: Final = Build(
     # Its module of Prometheus 3.16.0 has the version v0.316.0.
     stamp="-X github.com/prometheus/common/version.Version={minor[0]}.{minor[1]}{minor[2]}.{patch}",
 )
-"""Not of a cluster: the sandbox's is Debian's Prometheus 2."""
+VICTORIA_METRICS: Final = Build(
+    "victoriametrics",
+    "github.com/VictoriaMetrics/VictoriaMetrics",
+    {"victoria-metrics": "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"},
+)
+METRICS: Final = (PROMETHEUS, VICTORIA_METRICS)
+"""Not of a cluster: servers that answer as the sandbox's, which is Debian's Prometheus 2."""
 ALL: Final = (KUBERNETES, ETCD, KWOK, ARGO_ROLLOUTS, FLAGGER)
 
 
@@ -156,9 +162,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.programs", description=__doc__)
     parser.add_argument("--within", type=parse_duration, default=LONGEST_S, metavar="TIME", help="for all builds")
     parser.add_argument("--built", action="store_true", help="build nothing: exit code 0 where all are there")
-    parser.add_argument("--prometheus", action="store_true", help="that alone, and print its folder")
+    parser.add_argument("--metrics", action="store_true", help="servers of metrics instead, and print their programs")
     given = parser.parse_args()
-    builds = (PROMETHEUS,) if given.prometheus else ALL
+    builds = METRICS if given.metrics else ALL
     if given.built:
         return int(bool(missing(builds)))
     if absent := missing(builds):
@@ -173,8 +179,8 @@ def main() -> int:
     except UnavailableError as reason:
         _show(str(reason))
         return 1
-    if given.prometheus:
-        sys.stdout.write(f"{PROMETHEUS.folder}\n")
+    if given.metrics:
+        sys.stdout.writelines(f"{build.folder / next(iter(build.packages))}\n" for build in builds)
     return 0
 
 

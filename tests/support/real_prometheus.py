@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from opsverify.canary.label_values import with_known_values
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 Labelled = tuple[dict[str, str], list[tuple[float, float]]]
 """Labels, `__name__` among them, and samples: (Unix seconds, value)."""
 STORAGE = "tsdb"
+VICTORIA_METRICS = "OPSVERIFY_TEST_VICTORIA_METRICS"
+"""The environment variable that names the program which holds series in place of a Prometheus."""
 _TRACKS = {"canary": "canary", "baseline": "stable"}
 _READY_WITHIN_S = 120
 _WRITTEN_WITHIN_S = 120
@@ -58,7 +63,11 @@ def watched(target: Target, criteria: tuple[Criterion, ...], began: float, longe
 
 @contextmanager
 def holding(folder: Path, series: Iterable[Labelled]) -> Iterator[str]:
-    """Serve these series; its URL."""
+    """Serve these series, from a Prometheus or the other server that is asked for; its URL."""
+    if (program := os.environ.get(VICTORIA_METRICS)) is not None:
+        with _victoria_metrics(program, folder, series) as url:
+            yield url
+        return
     promtool = _program().with_name("promtool")
     if not promtool.exists():
         pytest.skip("no promtool beside Prometheus, which writes its storage")
@@ -90,16 +99,41 @@ def running(folder: Path, config: str, *flags: str) -> Iterator[str]:
     file = folder / "prometheus.yml"
     file.write_text(config, encoding="utf-8")
     port = network.free_port_base(1)
-    process = subprocess.Popen(
-        [
-            str(_program()), f"--config.file={file}", f"--storage.tsdb.path={folder / STORAGE}",
-            f"--web.listen-address=127.0.0.1:{port}", *flags,
-        ],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    argv = [
+        str(_program()), f"--config.file={file}", f"--storage.tsdb.path={folder / STORAGE}",
+        f"--web.listen-address=127.0.0.1:{port}", *flags,
+    ]  # fmt: skip
+    with _served(argv, folder, port, "/-/ready") as url:
+        yield url
+
+
+@contextmanager
+def _victoria_metrics(program: str, folder: Path, series: Iterable[Labelled]) -> Iterator[str]:
+    port = network.free_port_base(1)
+    argv = [
+        program, f"-storageDataPath={folder / STORAGE}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y",
+        "-search.latencyOffset=0s",  # else it answers nothing of the last 30 s
+    ]  # fmt: skip
+    with _served(argv, folder, port, "/health") as url:
+        lines = (
+            {
+                "metric": labels,
+                "values": [value for _, value in samples],
+                "timestamps": [int(at * 1e3) for at, _ in samples],
+            }
+            for labels, samples in series
+        )
+        httpx.post(f"{url}/api/v1/import", content="\n".join(map(json.dumps, lines))).raise_for_status()
+        httpx.get(f"{url}/internal/force_flush").raise_for_status()
+        yield url
+
+
+@contextmanager
+def _served(argv: list[str], folder: Path, port: int, ready: str) -> Iterator[str]:
+    process = subprocess.Popen(argv, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(
-            lambda: network.is_ok(port, "/-/ready"), _READY_WITHIN_S, "Prometheus to be ready",
+            lambda: network.is_ok(port, ready), _READY_WITHIN_S, "the server of metrics to be ready",
             stop=lambda: "" if process.poll() is None else "it ended",
         )  # fmt: skip
         yield f"http://127.0.0.1:{port}"
