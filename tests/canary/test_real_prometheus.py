@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.canary.policy import Policy
+from opsverify.canary.window_setup import MOST_SKEW_S
 from opsverify.cli import doctor
 from opsverify.config.load import load_target
+from opsverify.config.model import PrometheusConfig
+from opsverify.probes.prometheus import Prometheus
 from tests.canary.cluster import START, Cluster, pods
 from tests.canary.named_cluster import NamedCluster, target_at
 from tests.canary.named_criteria import ERRORS, SLOW
@@ -89,6 +92,14 @@ def test_a_second_replica_is_counted_once_and_named(url: str, began: float) -> N
     assert any("duplicate series" in reason and "replica=b" in reason for reason in found.decision.reasons)
     trials = sum(canary.trials for canary, _ in found.progress[0].history)
     assert trials == pytest.approx(PROFILES["replicas"].truth(PROFILES["replicas"].policy.longest_s)[0], rel=0.05)
+
+
+def test_the_newest_samples_are_asked_for(url: str) -> None:
+    """VictoriaMetrics answers as of 30 s ago unless it is told not to: that looked like a clock that is wrong."""
+    config = PrometheusConfig.model_validate({"url": url, "timeout_s": ANSWER_WITHIN_S})
+    before = time.time()
+    with Prometheus(config) as prometheus:
+        assert before - MOST_SKEW_S <= prometheus.now() <= time.time() + MOST_SKEW_S
 
 
 def test_doctor_finds_every_signal(url: str, tmp_path: Path) -> None:

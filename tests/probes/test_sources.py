@@ -61,11 +61,15 @@ def test_partial_answers_count_nothing(source: Prometheus, fake: FakeServer, for
 
 
 def test_whole_answers_are_asked_for(source: Prometheus, fake: FakeServer) -> None:
-    """Thanos and VictoriaMetrics are told to refuse rather than to answer in part; `isPartial: false` is whole."""
+    """Thanos and VictoriaMetrics are told to refuse rather than to answer in part, the latter not to leave out 30 s.
+
+    `isPartial: false` is whole.
+    """
     fake.answer(QUERY, {"status": "success", "isPartial": False, "data": MATRIX, "infos": ["PromQL info: x"]})
     assert len(source.history("requests", 60)) == 1
     assert "partial_response=false" in fake.seen[0][1]
     assert "deny_partial_response=1" in fake.seen[0][1]
+    assert "latency_offset=1ms" in fake.seen[0][1]
 
 
 def test_a_missing_tenant_is_named(source: Prometheus, fake: FakeServer) -> None:

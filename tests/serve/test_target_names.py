@@ -79,8 +79,8 @@ def test_a_second_file_that_comes_while_a_run_waits_is_a_hold(project: GateProje
 def test_a_file_that_is_changed_to_another_name_is_read_again(project: GateProject) -> None:
     """Of the same length, and with the time of before: as a copy that keeps times."""
     names = TargetNames(project.folder / "targets")
-    other = project.folder / "targets" / "othe.toml"
-    other.write_bytes((project.folder / "targets" / "prod.toml").read_bytes().replace(b'"prod"', b'"othe"'))
+    other = project.folder / "targets" / "twin.toml"
+    other.write_bytes((project.folder / "targets" / "prod.toml").read_bytes().replace(b'"prod"', b'"twin"'))
     before = other.stat()
     assert names.shared("prod") is None
     other.write_bytes((project.folder / "targets" / "prod.toml").read_bytes())

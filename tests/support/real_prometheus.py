@@ -110,10 +110,7 @@ def running(folder: Path, config: str, *flags: str) -> Iterator[str]:
 @contextmanager
 def _victoria_metrics(program: str, folder: Path, series: Iterable[Labelled]) -> Iterator[str]:
     port = network.free_port_base(1)
-    argv = [
-        program, f"-storageDataPath={folder / STORAGE}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y",
-        "-search.latencyOffset=0s",  # else it answers nothing of the last 30 s
-    ]  # fmt: skip
+    argv = [program, f"-storageDataPath={folder / STORAGE}", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=9y"]
     with _served(argv, folder, port, "/health") as url:
         lines = (
             {
