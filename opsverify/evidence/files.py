@@ -7,12 +7,13 @@ import hashlib
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from opsverify.errors import EvidenceError
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LATEST = "latest"
@@ -46,6 +47,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         ) from error
 
 
+def walk(folder: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`. Raises OSError for a folder that cannot be read, which it would leave out without a word."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
+    yield from os.walk(folder, onerror=refuse)
+
+
 def mode_in(folder: Path) -> int:
     """The mode of a file in `folder`: the folder's own, without the right to enter."""
     return folder.stat().st_mode & 0o666 | 0o600
@@ -54,7 +64,7 @@ def mode_in(folder: Path) -> int:
 def restrict(folder: Path) -> None:
     """Give all that is in `folder` the folder's own rights: files of other plugins have those of the umask."""
     rights = folder.stat().st_mode & 0o777
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in walk(folder):
         for names, mode in ((folders, rights), (files, rights & 0o666)):
             for name in names:
                 path = f"{place}/{name}"

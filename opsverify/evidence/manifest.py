@@ -6,6 +6,7 @@ signature (which covers both) and the HTML pages (built again at will from the c
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opsverify.errors import EvidenceError
-from opsverify.evidence.files import sum_of_regular, write_atomic
+from opsverify.evidence.files import sum_of_regular, walk, write_atomic
 from opsverify.evidence.once_read import read_once
 from opsverify.language.message import say
+from opsverify.language.plain import plain_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,10 +48,7 @@ def write_manifest(run_dir: Path, known: Mapping[str, str] | None = None) -> str
     Raises EvidenceError when a file cannot be read, is no regular file, or the manifest cannot be written.
     """
     lines = []
-    try:
-        covered = sorted(_covered(run_dir))
-    except RecursionError as error:
-        raise EvidenceError(say("{run_dir}: folders nested too deeply", run_dir=run_dir)) from error
+    covered = _covered(run_dir)
     for path in covered:
         try:
             measured = (known or {}).get(path) or sum_of_regular(f"{run_dir}/{path}")
@@ -82,8 +81,8 @@ def verify_manifest(run_dir: Path, content: bytes | None = None) -> tuple[Proble
         return (Problem(MANIFEST, str(error)),)
     try:
         present = set(_covered(run_dir))
-    except RecursionError:
-        return (Problem(MANIFEST, say("folders nested too deeply; nothing can be verified")),)
+    except EvidenceError as error:
+        return (Problem(MANIFEST, say("{error}; nothing can be verified", error=error)),)
     problems = [Problem(path, say("additional: not in the manifest")) for path in present - expected.keys()]
     problems += [Problem(path, say("missing: listed in the manifest")) for path in expected.keys() - present]
     problems += filter(None, (_compare(run_dir, path, expected[path]) for path in present & expected.keys()))
@@ -136,10 +135,27 @@ def _compare(run_dir: Path, path: str, expected: str) -> Problem | None:
     )
 
 
-def _covered(run_dir: Path) -> Iterator[str]:
-    """Relative POSIX paths of all evidence: files, and links so that nothing hides behind one."""
+def _covered(run_dir: Path) -> list[str]:
+    """Relative POSIX paths of all evidence, sorted: files, and links so that nothing hides behind one.
+
+    Raises EvidenceError where a folder cannot be read: what is in it would be no evidence, and nobody would know.
+    """
+    try:
+        return sorted(_paths(run_dir))
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise EvidenceError(say("folders nested too deeply")) from error
+        folder = plain_line(os.path.relpath(error.filename, run_dir))
+        raise EvidenceError(
+            say("folder {folder} cannot be read ({error})", folder=folder, error=error.strerror)
+        ) from error
+    except RecursionError as error:  # before Python 3.12
+        raise EvidenceError(say("folders nested too deeply")) from error
+
+
+def _paths(run_dir: Path) -> Iterator[str]:
     top = str(run_dir)
-    for folder, folders, files in os.walk(top):
+    for folder, folders, files in walk(top):
         within = "" if folder == top else f"{folder[len(top) :].lstrip('/')}/"
         links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114 - thousands of files
         for name in (*files, *links):

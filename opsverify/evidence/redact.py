@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from opsverify.config.secrets import SHORTEST
 from opsverify.evidence.decoding import Stretch, View, in_disguise, merged, run_pattern, unescaped, views
+from opsverify.evidence.files import walk
 from opsverify.language.message import Message
 from opsverify.language.plain import plain_lines, plain_output
 
@@ -122,7 +123,7 @@ class Redactor:
         """
         cleaned, sums = [], {}
         top = str(folder)
-        for place, folders, names in os.walk(top) if self._needles else ():
+        for place, folders, names in walk(top) if self._needles else ():
             within = place[len(top) + 1 :]
             # One search for the names of a folder: thousands of them, and hardly ever one with a secret.
             listing = "\n".join(f"{within}/{name}" for name in (*folders, *names))

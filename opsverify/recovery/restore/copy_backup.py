@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
+from opsverify.evidence.files import walk
 from opsverify.language.message import say
 from opsverify.recovery.backup.tablespaces import LINKS, TABLESPACES, Tablespace, tablespaces_of
 
@@ -143,14 +144,24 @@ def listing(source: Path) -> BackupContents:
     """Return the contents of the backup `source`, with the files of its tablespaces.
 
     Raises Inconclusive for any other link in it (a WAL folder elsewhere): followed, it would lead the restored
-    server into folders of the original.
+    server into folders of the original; and for what cannot be read.
     """
+    try:
+        return _listed(source)
+    except OSError as error:
+        raise Inconclusive(
+            say("{source}: {path} cannot be read ({error}); give whoever rehearses the right to read the backup",
+                source=source, path=error.filename, error=error.strerror)
+        ) from error  # fmt: skip
+
+
+def _listed(source: Path) -> BackupContents:
     files: list[tuple[str, int]] = []
     folders: list[str] = []
     tablespaces = tablespaces_of(source)
     linked = [f"{LINKS}/{tablespace.oid}" for tablespace in tablespaces]
     for root in (source, *(source / link for link in linked)):
-        for parent, names, leaves in os.walk(root):
+        for parent, names, leaves in walk(root):
             for name in (*names, *leaves):
                 path = os.path.join(parent, name)  # noqa: PTH118 - tens of thousands of files: plain strings are faster
                 relative = os.path.relpath(path, source)

@@ -20,6 +20,7 @@ from opsverify.recovery.postgres.tools import find_tools, run_tool, unprivileged
 from opsverify.recovery.restore.copy_backup import listing as contents
 from opsverify.recovery.restore.pitr import RestorePlan, restore
 from opsverify.recovery.restore.restored_server import Destination
+from tests.support.closed_folders import close
 from tests.support.drills import rehearse
 from tests.support.primary import PORT, commit_and_archive, listing, owned, primary, server_tools, spread_out, succeed
 from tests.support.wreck import detach
@@ -197,6 +198,13 @@ def test_a_tablespace_that_is_not_there_is_inconclusive(base: Path) -> None:
     link.unlink()
     (base / "tablespace_map").write_text(f"{tablespace.oid} /srv/production\n")
     with pytest.raises(Inconclusive, match=rf"names tablespace {tablespace.oid} at /srv/production"):
+        contents(base)
+
+
+def test_a_folder_that_cannot_be_listed_is_inconclusive(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files would be missing from the copy, as if the backup had lost them."""
+    close(base / "global", monkeypatch)
+    with pytest.raises(Inconclusive, match=r"global cannot be read .* right to read the backup"):
         contents(base)
 
 
