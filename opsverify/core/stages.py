@@ -71,7 +71,7 @@ STAGES: dict[str, Stage] = {
         Stage("incident-db", deciding=("6-db/remedy", "6-db/verify")),
         Stage("incident-cache", deciding=("6-cache/verify",)),
         Stage("incident-rule", deciding=("6-rule/remedy", "6-rule/verify")),
-        Stage("post-dr", deciding=("5-3/restore", "5-5/consistency")),
+        Stage("post-dr", deciding=("5-3/restore",)),
         Stage("rehearsal", deciding=("5-3/restore", "5-5/consistency")),
         Stage("switchback", deciding=("7-2/sync", "7-3/traffic")),
     )
