@@ -86,7 +86,7 @@ def _named(program: Program, _: Callable[[str], None]) -> Path | None:
                 named=named,
             )
         )
-    return Path(path).resolve()
+    return Path(path).absolute()  # not where a link leads: a program may act by its name, as Debian's redis-server
 
 
 def _on_path(program: Program, _: Callable[[str], None]) -> Path | None:

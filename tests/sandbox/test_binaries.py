@@ -39,6 +39,15 @@ def test_named_program_comes_first(bare: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("bare")
+def test_a_named_link_keeps_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A program of several names acts by the one that it is started with, as Debian's redis-server."""
+    link = tmp_path / "redis-server"
+    link.symlink_to(program(tmp_path / "redis-check-rdb"))
+    monkeypatch.setenv(REDIS.variable, str(link))
+    assert binaries.find(REDIS) == link
+
+
+@pytest.mark.usefixtures("bare")
 def test_wrong_name_is_an_error_not_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that names nothing is said so, instead of quietly taking another program."""
     monkeypatch.setenv(REDIS.variable, "/nowhere/redis-server")
