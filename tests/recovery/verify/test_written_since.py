@@ -127,6 +127,7 @@ def test_rows_that_are_all_there_twice_hold(clone: Clone) -> None:
     assert "2 rows added to 2 recorded" in str(answer.problems) or "1 rows added to 1" in str(answer.problems)
 
 
+@pytest.mark.since(18)  # pg_dump
 def test_rows_of_a_dump_have_new_transactions_all_of_them(clone: Clone) -> None:
     """Restored into the same cluster: rows that were deleted before the capture are not written since."""
     clone.run(*PEOPLE)
@@ -137,6 +138,7 @@ def test_rows_of_a_dump_have_new_transactions_all_of_them(clone: Clone) -> None:
         assert "t 1952-05-05: 1 rows added to 0 recorded" in again(recorded, "t", restored).problems
 
 
+@pytest.mark.since(18)  # pg_dump
 def test_a_later_dump_is_compared_as_one_of_another_cluster(clone: Clone) -> None:
     """Restored into the same cluster, with a row more than recorded: no row is lost, though none is older."""
     clone.run("INSERT INTO events (created_at, line, qty) SELECT now(), 'L01', n FROM generate_series(1, 30) n", FLUSH)
