@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 DEPTH: Final = 4
 """Encodings around one another that are undone."""
 
-_ESCAPE: Final = re.compile(
+_OF_URLS_PAGES_AND_CODE: Final = (
     r"%[0-9A-Fa-f]{2}"
     r"|&(?:#\d{1,8}|#[xX][0-9A-Fa-f]{1,8}|[A-Za-z]{2,8});"
-    r"|=(?:[0-9A-Fa-f]{2}|\r?\n)"
     r"|\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
     r"|\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[nrtbf\"'/\\])"
     r"|\x00"
 )
+_ESCAPE: Final = re.compile(rf"{_OF_URLS_PAGES_AND_CODE}|=(?:[0-9A-Fa-f]{{2}}|\r?\n)")
+_IN_A_QUERY: Final = re.compile(_OF_URLS_PAGES_AND_CODE)
+"""As `_ESCAPE`, where `=` stands before a value: quoted-printable would take the first two letters of many away."""
 _MAY_ESCAPE: Final = re.compile(r"[%&=\\\x00]")
 _WRAP: Final = re.compile(r"[\r\n][ \t\r\n]*")
 _BACKSLASH: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", '"': '"', "'": "'", "/": "/", "\\": "\\"}
@@ -119,6 +121,10 @@ def _views(view: View, runs: re.Pattern[str], depth: int, *, all_runs: bool) -> 
         plain = _ESCAPE.sub(_plain, view.text)
         if plain == view.text:
             return
+        value = _IN_A_QUERY.sub(_plain, view.text)
+        if value not in (plain, view.text):
+            origin = _then(view.origin, view.text, _IN_A_QUERY, _plain)
+            yield from _views(View(value, origin), runs, depth - 1, all_runs=all_runs)
         view = View(plain, _then(view.origin, view.text, _ESCAPE, _plain))
         depth -= 1
 

@@ -51,6 +51,13 @@ def test_text(secret: str, before: str, after: str, spell: Callable[[str], str])
     assert MASK in clean
 
 
+@pytest.mark.parametrize("secret", ["dead/beef+cafe", "00:planted", "AB+/planted"])
+@pytest.mark.parametrize("shown", ["token={}", "https://host/x?a=1&token={}&b=3D", "url=3D{}", "=3Dtoken={}"])
+def test_a_value_of_a_query_is_no_quoted_printable(secret: str, shown: str) -> None:
+    """One that begins with two hexadecimal digits, and is encoded further on, was read as another one."""
+    assert Redactor([secret]).text(shown.format(quote(secret, safe=""))) == shown.format(MASK)
+
+
 @given(SECRETS, st.text("abcdefgh:", max_size=7), st.text("xyz", max_size=5))
 def test_base64_within_base64(secret: str, before: str, after: str) -> None:
     """`user:secret` in base64 (basic authentication) does not give the secret back, whatever its offset."""
