@@ -10,6 +10,7 @@ import stat
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -108,14 +109,14 @@ def test_what_was_to_be_kept_until_now_goes(store: HistoryStore) -> None:
     store.record(snapshot(0))
     ages = [round((NOW - one.taken_at) / DAY) for one in store.snapshots("redis")]
     assert ages == [900, 30, 0]
-    with sqlite3.connect(store.path) as database:
+    with closing(sqlite3.connect(store.path)) as database, database:
         assert database.execute("SELECT count(*) FROM row").fetchone() == (3,)
 
 
 def test_a_snapshot_deleted_by_hand_hinders_nothing(store: HistoryStore) -> None:
     """`sqlite3` leaves the rows of what it deletes; the next snapshot gets the same number, and its own rows."""
     store.record(snapshot(1))
-    with sqlite3.connect(store.path) as database:
+    with closing(sqlite3.connect(store.path)) as database, database:
         database.execute("DELETE FROM snapshot")
     store.record(snapshot(0, {"server": {"hits": 8}}))
     assert [one.rows for one in store.snapshots("redis")] == [{"server": {"hits": 8}}]
@@ -149,7 +150,7 @@ def test_a_damaged_file_is_named(store: HistoryStore) -> None:
 def test_a_newer_file_is_not_touched(store: HistoryStore) -> None:
     """A file of a later version is refused by name, for reading and for writing."""
     store.record(snapshot(0))
-    with sqlite3.connect(store.path) as database:
+    with closing(sqlite3.connect(store.path)) as database, database:
         database.execute("PRAGMA user_version = 99")
     for use in (lambda: store.record(snapshot(0)), lambda: store.snapshots("redis")):
         with pytest.raises(EvidenceError, match=r"version 99 of a newer opsverify"):
@@ -166,7 +167,7 @@ def test_an_older_file_is_read_and_brought_up_to_date(store: HistoryStore, monke
     assert len(store.snapshots("redis")) == 1
     assert store.path.read_bytes() == content
     store.record(snapshot(0))
-    with sqlite3.connect(store.path) as database:
+    with closing(sqlite3.connect(store.path)) as database, database:
         assert database.execute("SELECT DISTINCT note FROM snapshot").fetchall() == [("added",)]
         assert database.execute("PRAGMA user_version").fetchone() == (2,)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -62,7 +63,7 @@ def test_no_counter_falls(project: GateProject) -> None:
         assert before["opsverify_run_duration_seconds_count{stage='prod-canary',target='prod'}"] == 2
     with served(project) as live:
         assert counters(live) == before
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file)) as database, database:
         database.execute("DELETE FROM run")
     database.close()
     with served(project) as live:
@@ -83,7 +84,7 @@ def test_an_older_file_is_counted_once(project: GateProject) -> None:
     with served(project) as live:
         ended(live, "staging", "c1")
         before = counters(live)
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file)) as database, database:
         database.executescript("DROP TABLE total; DROP TABLE duration; PRAGMA user_version = 0;")
     database.close()
     for _ in range(2):

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -137,7 +138,7 @@ def test_a_run_that_cannot_be_ended_keeps_the_server_from_starting(
 
 def _recorded(project: GateProject) -> bool:
     """Whether the file names the process of a run."""
-    with sqlite3.connect(project.settings.state / "runs.sqlite") as database:
+    with closing(sqlite3.connect(project.settings.state / "runs.sqlite")) as database, database:
         found = database.execute("SELECT pid FROM run WHERE pid IS NOT NULL").fetchone() is not None
     database.close()
     return found
@@ -175,7 +176,7 @@ def test_a_file_of_an_earlier_version_is_opened(project: GateProject) -> None:
     body = {"stage": "staging", "target": "prod", "release": {"name": "judgment", "checksum": "c1"}}
     with served(project) as live:
         run = live.ended(live.call("POST", "/v1/runs", body).json()["id"])
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file)) as database, database:
         for column in ("pid", "pid_mark"):
             database.execute(f"ALTER TABLE run DROP COLUMN {column}")
         database.execute("PRAGMA journal_mode = DELETE")

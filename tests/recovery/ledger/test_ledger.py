@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -160,7 +161,7 @@ def test_tampering_shows_and_is_named(ledger: Ledger, tamper: str, message: str)
     whole = ledger.verify_chain()
     assert (whole.records, whole.broken) == (4, None)
     assert ledger.verify_chain(whole.head).broken is None
-    with sqlite3.connect(ledger.path) as database:
+    with closing(sqlite3.connect(ledger.path)) as database, database:
         with pytest.raises(sqlite3.DatabaseError, match="append-only"):
             database.execute(tamper)
         database.executescript(f"DROP TRIGGER no_update; DROP TRIGGER no_delete; {tamper}")
@@ -172,7 +173,7 @@ def test_tampering_shows_and_is_named(ledger: Ledger, tamper: str, message: str)
 def test_a_changed_record_is_not_compared_with(ledger: Ledger) -> None:
     """Not even without asking for the chain."""
     _captures(ledger, 1)
-    with sqlite3.connect(ledger.path) as database:
+    with closing(sqlite3.connect(ledger.path)) as database, database:
         database.executescript("DROP TRIGGER no_update; UPDATE records SET body = replace(body, '31', '30')")
     with pytest.raises(EvidenceError, match="does not match its hash"):
         ledger.newest_before(AT)
@@ -264,7 +265,7 @@ def test_any_changed_byte_of_any_record_breaks_the_chain_there(
     ledger = Ledger(tmp_path_factory.mktemp("chain") / "l.sqlite")
     _captures(ledger, len(sizes) + 1)
     seq = spoiled % (len(sizes) + 1) + 1
-    with sqlite3.connect(ledger.path) as database:
+    with closing(sqlite3.connect(ledger.path)) as database, database:
         ((body,),) = database.execute("SELECT body FROM records WHERE seq = ?", (seq,))
         at = position % len(body)
         changed = body[:at] + chr(ord(body[at]) ^ 1) + body[at + 1 :]
