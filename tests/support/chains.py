@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BEFORE = dt.timedelta(days=400)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 def chain_in(folder: Path, days: Mapping[str, float], *, send_root: bool = False) -> tuple[Path, Path, Path]:
@@ -38,7 +42,12 @@ def chain_in(folder: Path, days: Mapping[str, float], *, send_root: bool = False
             .add_extension(
                 x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
             )
+            # What Python 3.13 requires of a chain: whose key this is, whose key signed it, and for what.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
         )
+        if authority:
+            built = built.add_extension(_SIGNS_CERTIFICATES, critical=True)
         made.append(built.sign(signing_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         issuer = (subject, key)
     assert issuer is not None
