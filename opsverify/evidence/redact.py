@@ -126,7 +126,7 @@ class Redactor:
         for place, folders, names in walk(top) if self._needles else ():
             within = place[len(top) + 1 :]
             # One search for the names of a folder: thousands of them, and hardly ever one with a secret.
-            listing = "\n".join(f"{within}/{name}" for name in (*folders, *names))
+            listing = "\t".join(f"{within}/{name}" for name in (*folders, *names))
             if self.text(listing) != listing:
                 folders[:] = [self._renamed(place, within, name) for name in folders]
                 names[:] = [self._renamed(place, within, name) for name in names]
