@@ -67,8 +67,7 @@ def allure_command(progress: Callable[[str], None]) -> tuple[str, ...]:
     against a second process and against an interruption. Raises EvidenceError when the installation fails.
     """
     node = find_node()
-    lock = hashlib.sha256(b"".join((_ASSETS / name).read_bytes() for name in _LOCKED)).hexdigest()
-    home = cache_folder() / f"allure-{lock[:12]}"
+    home = home_of(_ASSETS, "allure")
     if not (home / _COMMAND).exists():
         _install(home, node, progress)
     return (node.node, str(home / _COMMAND))
@@ -98,21 +97,43 @@ def run(argv: tuple[str, ...], cwd: Path, timeout_s: float, failed: str) -> None
         )
 
 
+def home_of(source: Path, name: str) -> Path:
+    """Where the packages of the lock file in `source` are kept, installed or not: another lock is another folder."""
+    lock = hashlib.sha256(b"".join((source / file).read_bytes() for file in _LOCKED)).hexdigest()
+    return cache_folder() / f"{name}-{lock[:12]}"
+
+
+def install_locked(
+    source: Path, home: Path, node: Node, *, failed: str, begin: Callable[[], object] = lambda: None
+) -> None:
+    """Install the packages of the lock file in `source` in `home`, unless they are there; `begin` is told first.
+
+    Raises EvidenceError with `failed` and npm's last line, OSError where the folder cannot be written.
+    """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_suffix(".lock")):
+        if home.exists():
+            return
+        begin()
+        partial = home.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for name in _LOCKED:
+            shutil.copy(source / name, partial)
+        command = (*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        run(command, partial, _INSTALL_TIMEOUT_S, failed)
+        partial.rename(home)
+
+
 def _install(home: Path, node: Node, progress: Callable[[str], None]) -> None:
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.with_suffix(".lock")):
-            if (home / _COMMAND).exists():
-                return
-            progress(say("installing Allure 3 (once, about 10 s)"))
-            partial = home.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            for name in _LOCKED:
-                shutil.copy(_ASSETS / name, partial)
-            command = (*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-            run(command, partial, _INSTALL_TIMEOUT_S, say("npm could not install Allure 3"))
-            partial.rename(home)
+        install_locked(
+            _ASSETS,
+            home,
+            node,
+            failed=say("npm could not install Allure 3"),
+            begin=lambda: progress(say("installing Allure 3 (once, about 10 s)")),
+        )
     except OSError as error:
         raise EvidenceError(
             say(

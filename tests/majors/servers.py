@@ -19,8 +19,7 @@ import pytest
 
 from opsverify.errors import EvidenceError
 from opsverify.recovery.postgres.tools import Tools
-from opsverify.report.allure_cli import find_node
-from tests.support.npm_packages import home_of, install
+from opsverify.report.allure_cli import find_node, home_of, install_locked
 
 MAJORS: Final = (15, 16, 17)
 VARIABLE: Final = "OPSVERIFY_TEST_MAJOR"
@@ -50,7 +49,8 @@ def _package(home: Path, major: int) -> Path:
 
 def _install() -> None:
     """Install all of them. Raises EvidenceError where there is no npm, or no server for this machine."""
-    home = install(_SOURCE, _NAME, find_node())
+    home = home_of(_SOURCE, _NAME)
+    install_locked(_SOURCE, home, find_node(), failed="npm could not install other servers of PostgreSQL")
     for package in (_package(home, major) for major in MAJORS):
         if not package.is_dir():
             raise EvidenceError(f"no package {package.name}: they are for Linux on {' and '.join(_MACHINES)}")

@@ -13,8 +13,7 @@ from typing import Final
 import pytest
 
 from opsverify.errors import EvidenceError
-from opsverify.report.allure_cli import find_node
-from tests.support.npm_packages import install
+from opsverify.report.allure_cli import find_node, home_of, install_locked
 from tests.support.paths import REPOSITORY
 
 PIPELINES: Final = REPOSITORY / "tests" / "deploy" / "pipelines"
@@ -50,7 +49,8 @@ def gitlab_ci_local() -> tuple[str, ...]:
         pytest.skip(str(error))
     if shutil.which("git") is None:
         pytest.skip("gitlab-ci-local needs git")
-    home = install(PIPELINES, "gitlab-ci-local", node)
+    home = home_of(PIPELINES, "gitlab-ci-local")
+    install_locked(PIPELINES, home, node, failed="npm could not install gitlab-ci-local")
     return (node.node, str(home / "node_modules" / "gitlab-ci-local" / "src" / "index.js"))
 
 
