@@ -152,13 +152,18 @@ def pytest_sessionfinish(session):
     print(os.environ["PLANTED_SECRET"], flush=True)
     sys.stderr.write(os.environ["PLANTED_SECRET"])
     open("ending", "w").close()
-    while any(item.name == "test_child" for item in session.items) and not os.path.exists("ended"):
+    # The child that a check left is another process: a file is all that tells of it. It ends where the run does not.
+    for _ in range(6000 if any(item.name == "test_child" for item in session.items) else 0):
+        if os.path.exists("ended"):
+            break
         time.sleep(0.01)
 """
 LEFT_CHILD = """
 CODE = '''
 import os, time
-while not os.path.exists("ending"):
+for _ in range(6000):
+    if os.path.exists("ending"):
+        break
     time.sleep(0.01)
 for number in (1, 2):
     os.write(number, os.environ["PLANTED_SECRET"].encode())
