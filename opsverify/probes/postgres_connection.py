@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 
-from opsverify.errors import Inconclusive, LoginRefused, Peer, Unreachable
+from opsverify.errors import Inconclusive, Peer, Unreachable
 from opsverify.language.message import join, say
 from opsverify.probes.libpq import open_connection
+from opsverify.probes.postgres_refusal import refusal, with_sqlstate
 from opsverify.probes.postgres_state import OLDEST_MAJOR
 from opsverify.probes.text import one_line
 
@@ -35,18 +35,6 @@ TEXT_FORM: Final = {
 }
 """Settings on which the text form of a value depends: the same in every statement, here and in a rehearsal."""
 
-_NO_DATABASE = re.compile(r'database ".*" does not exist')
-_REFUSED = (
-    "authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "no password",
-    "not permitted to log in",
-)
-"""Messages of a server that is up but refuses this role.
-
-In English: libpq gives no SQLSTATE here. Any other refusal counts as no answer.
-"""
 _NO_TLS = (
     "does not support SSL",
     "SSL error",
@@ -72,10 +60,15 @@ def where(config: PostgresConfig) -> str:
 
 def connect(config: PostgresConfig, user: str, password: str | None) -> Connection:
     """Open a connection; raises psycopg.Error."""
-    return open_connection(
-        host=config.host, port=config.port, dbname=config.dbname, user=user, password=password,
-        sslmode=config.sslmode, connect_timeout=config.connect_timeout_s, application_name="opsverify",
-    )  # fmt: skip
+    given: dict[str, Any] = {
+        "host": config.host, "port": config.port, "dbname": config.dbname, "user": user, "password": password,
+        "sslmode": config.sslmode, "connect_timeout": config.connect_timeout_s, "application_name": "opsverify",
+    }  # fmt: skip
+    try:
+        # A pooler gives each transaction another server: what was prepared on one does not exist on the next.
+        return open_connection(**given, prepare_threshold=None)
+    except psycopg.OperationalError as error:
+        raise with_sqlstate(error, config.connect_timeout_s, **given) from error
 
 
 def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig, search_path: str | None = None) -> None:
@@ -147,8 +140,8 @@ def explain(error: psycopg.Error, config: PostgresConfig, major: int | None = No
                     reason=reason,
                 )
             )
-        if any(phrase in reason for phrase in _REFUSED):
-            return LoginRefused(_refusal(reason, config))
+        if (refused_role := refusal(error, reason, config, where(config))) is not None:
+            return refused_role
         if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
             return Unreachable(
                 say(
@@ -176,14 +169,6 @@ def too_old(major: int | None) -> Message | None:
         "the server is upgraded",
         major=major,
         oldest=OLDEST_MAJOR,
-    )
-
-
-def _refusal(reason: str, config: PostgresConfig) -> Message:
-    if _NO_DATABASE.search(reason):
-        return say("{where}: no such database ({reason}); correct its dbname", where=where(config), reason=reason)
-    return say(
-        "{where}: login refused ({reason}); check user, password and pg_hba.conf", where=where(config), reason=reason
     )
 
 
