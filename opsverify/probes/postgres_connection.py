@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Connection: TypeAlias = psycopg.Connection[Any]
 
 TEXT_FORM: Final = {
+    "standard_conforming_strings": "on",
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -33,7 +34,7 @@ TEXT_FORM: Final = {
     "bytea_output": "hex",
     "quote_all_identifiers": "off",
 }
-"""Settings on which the text form of a value depends: the same in every statement, here and in a rehearsal."""
+"""Settings on which the text form of a value depends, or how a statement is read: the same here and in a rehearsal."""
 
 _NO_TLS = (
     "does not support SSL",
