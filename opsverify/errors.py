@@ -7,6 +7,7 @@ OpsVerifyError
  └── Inconclusive     something could not be measured: never a pass, never a fail
      ├── Unreachable  because there was no answer at all
      ├── LoginRefused because a server that is up refuses the login: another attempt changes nothing
+     ├── NotDescribed because the target lacks what a check needs: another attempt changes nothing either
      ├── MachineBusy  because the run's own machine kept it waiting while it measured a time
      └── NotRestorable  because the backup or its WAL is at fault: for a rehearsal, that is a failure
 CheckFailed           (an AssertionError) something was measured and lies outside its limit
@@ -73,6 +74,10 @@ class Unreachable(Inconclusive):
 
 class LoginRefused(Inconclusive):
     """A server refuses user or password; further attempts would not measure anything, and may lock the account."""
+
+
+class NotDescribed(Inconclusive):
+    """The target does not describe what a check needs; another attempt finds the same target."""
 
 
 class MachineBusy(Inconclusive):

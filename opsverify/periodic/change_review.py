@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, NotDescribed
 from opsverify.history.snapshot import Origin, Row, Snapshot
 from opsverify.language.message import Message, join, say
 from opsverify.periodic.changes import CLOCKS, Change, deployments, versions
@@ -199,7 +199,7 @@ def versions_served(kind: str, config: ChangeHistory, services: Services, postgr
     """What each instance serves. Raises Inconclusive where that is not described, or one does not report it."""
     served = config.served
     if served is None:
-        raise Inconclusive(
+        raise NotDescribed(
             say(
                 'what instances serve is not described; add [changes.{kind}.served] services = ["NAME"], '
                 "path and field, or query",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.config.changes import KINDS
 from opsverify.core.spec import Inapplicable
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, NotDescribed
 from opsverify.language.message import join, say
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def described(target: Target, kind: str) -> ChangeHistory:
     """The history of a kind. Raises Inconclusive where the target does not describe it."""
     config = target.changes.get(kind)
     if config is None or config.history is None:
-        raise Inconclusive(
+        raise NotDescribed(
             say('changes: no history of {kind}; add [changes.{kind}], or absent = "reason" in it', kind=kind)
         )
     return config

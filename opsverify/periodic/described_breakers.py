@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opsverify.errors import Inconclusive
+from opsverify.errors import NotDescribed
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def described_breakers(target: Target) -> tuple[str, ...]:
     """The breakers of a target. Raises Inconclusive where it describes none."""
     if not target.breakers:
-        raise Inconclusive(
+        raise NotDescribed(
             say(
                 "breakers: none described; add [breakers.NAME] with opened, half_opened, closed and not_closed, "
                 "or declare breakers absent with the reason"

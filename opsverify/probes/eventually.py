@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from opsverify.errors import Inconclusive, LoginRefused, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, NotDescribed, Unreachable
 from opsverify.language.message import say
 from opsverify.probes.record import Record, discard
 from opsverify.probes.text import one_line
@@ -46,8 +46,8 @@ def eventually(
 
     `stop_when` names a terminal state: waiting any longer would change nothing. At that state and at the
     deadline the latest value is returned, for the caller to measure. An attempt that cannot measure is made
-    again; if none ever could, its last error is raised (Unreachable, Inconclusive). A refused login ends the waiting
-    with its own error: the same login would be refused again. `what` names what is
+    again; if none ever could, its last error is raised (Unreachable, Inconclusive). A refused login, and what the
+    target does not describe, end the waiting with their own error: they stay so. `what` names what is
     awaited; `record` receives one line for every attempt: let `probe` itself record nothing.
     """
     started = time.monotonic()
@@ -63,8 +63,8 @@ def eventually(
             except Inconclusive as error:
                 last_error = error
                 attempts.append(f"+{offset:7.2f} s  {type(error).__name__}: {one_line(error)}")
-                if isinstance(error, LoginRefused):
-                    ended = "login refused"
+                if isinstance(error, LoginRefused | NotDescribed):
+                    ended = "given up"
                     raise
             else:
                 values[:] = [value]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.config.database import PostgresConfig
 from opsverify.config.model import RedisConfig
-from opsverify.errors import Inconclusive
+from opsverify.errors import NotDescribed
 from opsverify.language.message import say
 from opsverify.probes.access import access_to
 from opsverify.probes.tls import certificate, sent_certificate
@@ -146,7 +146,7 @@ class Services:
     def _named(self, name: str) -> Service:
         if name not in self.target.services:
             known = ", ".join(self.target.services)
-            raise Inconclusive(
+            raise NotDescribed(
                 say(
                     "no service {name!r} in the target, which has {known}; add [services.{name}]",
                     name=name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opsverify.errors import Inconclusive, LoginRefused, Unreachable
+from opsverify.errors import Inconclusive, LoginRefused, NotDescribed, Unreachable
 from opsverify.probes import eventually as module
 from opsverify.probes.eventually import eventually, set_waiting
 
@@ -58,12 +58,13 @@ def test_deadline_returns_the_latest_value(monkeypatch: pytest.MonkeyPatch) -> N
     assert 1 < latest == probe() - 1
 
 
-def test_a_refused_login_is_not_tried_again(recorder: Recorder) -> None:
-    """The same login would be refused again, and some servers lock the account: its error ends the waiting."""
-    with pytest.raises(LoginRefused, match=r"^wrong password$"):
-        eventually(_after(1000, LoginRefused("wrong password")), bool, deadline_s=60, what="a row", record=recorder)
-    assert recorder.text.count("LoginRefused") == 1
-    assert "login refused after" in recorder.text
+@pytest.mark.parametrize("kind", [LoginRefused, NotDescribed])
+def test_what_stays_so_is_not_tried_again(kind: type[Inconclusive], recorder: Recorder) -> None:
+    """The same login would be refused again, and may be locked; the target stays the same: the error ends it."""
+    with pytest.raises(kind, match=r"^so it is$"):
+        eventually(_after(1000, kind("so it is")), bool, deadline_s=60, what="a row", record=recorder)
+    assert recorder.text.count(kind.__name__) == 1
+    assert "given up after" in recorder.text
 
 
 @pytest.mark.parametrize("kind", [Unreachable, Inconclusive])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from opsverify.config.project import project_root, suites_home
 from opsverify.config.recovery import EVERY_VALIDATION
 from opsverify.core.spec import CheckSpec, Row
-from opsverify.errors import Inconclusive
+from opsverify.errors import Inconclusive, NotDescribed
 from opsverify.language.message import say
 from opsverify.recovery.ledger.catalog import KINDS
 
@@ -46,7 +46,7 @@ def history_before(target: Target) -> tuple[History, dt.datetime]:
     from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415
 
     if target.recovery is None:
-        raise Inconclusive(say("missing [recovery] ledger; name the ledger's file in the target"))
+        raise NotDescribed(say("missing [recovery] ledger; name the ledger's file in the target"))
     at = recovery_target(target)
     return History.of(Ledger(Path(target.recovery.ledger)).bodies_until(at), at), at
 
@@ -165,7 +165,7 @@ def recorded_before(target: Target) -> Recorded:
     from opsverify.recovery.ledger.ledger import Ledger  # noqa: PLC0415 - as above
 
     if target.recovery is None:
-        raise Inconclusive(say("missing [recovery] ledger; name the ledger's file in the target"))
+        raise NotDescribed(say("missing [recovery] ledger; name the ledger's file in the target"))
     return Ledger(Path(target.recovery.ledger)).newest_before(recovery_target(target))
 
 
