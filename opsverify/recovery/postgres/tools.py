@@ -33,6 +33,7 @@ BIN_VARIABLE: Final = "OPSVERIFY_PG_BIN"
 NEEDED: Final = ("postgres", "psql", "pg_controldata", "pg_verifybackup", "pg_waldump")
 """Programs that verifying and restoring a backup runs; a folder without one of them is skipped."""
 
+_SENT_TO: Final = {"psql": {"PGCLIENTENCODING": "UTF8"}}  # statements and answers: else in the database's encoding
 _SYSTEM_CACHE: Final = platformdirs.site_cache_path("opsverify")
 _ACCOUNTS: Final = ("postgres", "embedded_postgres", "nobody")
 
@@ -114,8 +115,7 @@ def run_tool(
 ) -> ToolRun:
     """Run one tool to its end and keep its output; any exit status is a result, for the caller to judge.
 
-    Messages are English and times are UTC (LC_ALL, TZ), so that output can be parsed. Raises Inconclusive
-    when the tool cannot be started or has not ended after `timeout_s` seconds.
+    Messages are English, times in UTC, to be parsed. Raises Inconclusive when it cannot be started, or not end in time.
     """
     began = time.monotonic()
     try:
@@ -126,7 +126,7 @@ def run_tool(
             text=True,
             errors="backslashreplace",
             timeout=timeout_s,
-            env=tool_environment() | ({"PGOPTIONS": options} if options else {}),
+            env=tool_environment() | ({"PGOPTIONS": options} if options else {}) | _SENT_TO.get(Path(argv[0]).name, {}),
             stdin=subprocess.DEVNULL,
             cwd="/",  # a folder every account may enter
             user=account.uid if account else None,

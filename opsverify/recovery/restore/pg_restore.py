@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.roles_dump import run_sql
 from opsverify.recovery.backup.tablespaces import require_links_inside
 from opsverify.recovery.postgres.blame import fault_of
+from opsverify.recovery.postgres.dumped_database import template_options
 from opsverify.recovery.postgres.identifiers import quoted
 from opsverify.recovery.postgres.tools import find_tools, for_account, unprivileged
 from opsverify.recovery.restore.copy_backup import private_folder
@@ -41,9 +41,6 @@ _START_S: Final = 60.0
 _SQL_FILE: Final = "opsverify.sql"
 _OF_DATABASE: Final = re.compile(r"^\d+; \d+ \d+ (?:DATABASE|ACL - DATABASE|DATABASE PROPERTIES) .*$", re.MULTILINE)
 _ON_DATABASE: Final = re.compile(r"^(?:ALTER DATABASE|ALTER ROLE|GRANT|REVOKE) .*;$", re.MULTILINE)
-_DATABASE_ENTRY: Final = re.compile(r"^\d+; 1262 \d+ DATABASE .*$", re.MULTILINE)
-_CREATE_DATABASE: Final = re.compile(r"^CREATE DATABASE .+? WITH TEMPLATE = template0 (.*);$", re.MULTILINE)
-_TABLESPACE: Final = re.compile(r' TABLESPACE = (?:"(?:[^"]|"")+"|\S+)')
 _CHECKSUMS_BY_DEFAULT: Final = 18
 _ROLE_MISSING: Final = re.compile(r'role "[^"]*" does not exist')
 _NAME_ROLES: Final = say("; run pg_dumpall --globals-only, and name its file as pg_dump.globals")
@@ -131,21 +128,10 @@ def _create_database(server: Server, archive: Path, dbname: str, *, tablespaces:
 
     Raises Inconclusive where this machine has no such locale.
     """
-    listed = server.tools.succeed("pg_restore", "--create", "--list", archive).stdout
-    entry = _DATABASE_ENTRY.search(listed)
-    options = ""
-    if entry is not None:
-        with tempfile.NamedTemporaryFile("w", prefix="opsverify-list-") as wanted:
-            wanted.write(f"{entry[0]}\n")
-            wanted.flush()
-            script = server.tools.succeed("pg_restore", "--create", "-L", wanted.name, "-f", "-", archive).stdout
-        made = _CREATE_DATABASE.search(script)
-        options = made[1] if made else ""
-    if not tablespaces:
-        options = _TABLESPACE.sub("", options)
+    options = template_options(server.tools, archive, tablespaces=tablespaces)
     for statement in (
         f"DROP DATABASE IF EXISTS {quoted(dbname)}",
-        f"CREATE DATABASE {quoted(dbname)} WITH TEMPLATE = template0 {options}",
+        f"CREATE DATABASE {quoted(dbname)} WITH {options}",
     ):
         done = server.psql(statement, dbname="template1", timeout_s=_START_S)
         if done.exit_code != 0:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.language.message import say
 from opsverify.recovery.postgres.blame import fault_of
+from opsverify.recovery.postgres.dumped_database import template_options
+from opsverify.recovery.postgres.encoded_names import encoded
 from opsverify.recovery.postgres.identifiers import quoted
 
 if TYPE_CHECKING:
@@ -151,10 +153,10 @@ def restore_table(
     """
     tables = candidates(server, dbname, among)
     table = draw(tables, seed)
-    (encoding,) = server.row("SELECT getdatabaseencoding()", dbname=dbname)
-    server.rows(f"CREATE DATABASE {SCRATCH} TEMPLATE template0 ENCODING '{encoding}'")
     definitions, content, wanted = folder / "definitions", folder / "table", folder / "wanted"
     _run(server, "pg_dump", "-Fc", "--section=pre-data", "-f", definitions, "-d", dbname)
+    # As the original, for what sorts and compares text: the cluster's own locale may not even allow its encoding.
+    server.rows(f"CREATE DATABASE {SCRATCH} WITH {template_options(server.tools, definitions, tablespaces=True)}")
     _run(server, "pg_restore", "--exit-on-error", "-d", SCRATCH, definitions)
     literal = _literal(table)
     (columns,) = server.row(_COLUMNS.format(name=literal), dbname=dbname)
@@ -168,9 +170,10 @@ def restore_table(
         f"{quoted(schema)}.{quoted(name)}"
         for schema, name in server.rows(_PARTITIONS.format(name=literal), dbname=dbname)
     ]
-    named = [argument for one in (table.quoted, *leaves) for argument in ("-t", one)]
+    patterns = encoded((table.quoted, *leaves), server, dbname)
+    named = [argument for one in patterns for argument in ("-t", one)]
     if sample:
-        named += [f"--exclude-table-data={one}" for one in (table.quoted, *leaves)]
+        named += [f"--exclude-table-data={one}" for one in patterns]
     _run(server, "pg_dump", "-Fc", "--compress=0", *parts, *named, "-f", content, "-d", dbname)
     listing = _run(server, "pg_restore", "-l", content, connected=False).stdout
     # An index of the root is not there to attach to, where a partition is restored alone.

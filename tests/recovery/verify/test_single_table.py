@@ -104,6 +104,26 @@ def test_any_table_may_be_drawn_and_a_missing_one_is_named(restored: RestoredSer
         restore_table(restored.server, "template1", tmp_path, [], seed=5)
 
 
+@pytest.mark.parametrize(
+    "made", ["ENCODING 'EUC_KR' LOCALE 'C'", "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"]
+)
+def test_a_database_of_its_own_encoding_and_locale(restored: RestoredServer, tmp_path: Path, made: str) -> None:
+    """Names in the arguments of PostgreSQL's programs are found, and the copy sorts and compares as the original."""
+    restored.server.rows(f'CREATE DATABASE "공장" TEMPLATE template0 {made}')
+    try:
+        with psycopg.connect(restored.dsn, dbname="공장", autocommit=True, client_encoding="UTF8") as database:
+            database.execute("""CREATE TABLE "판정_이력" ("번호" int PRIMARY KEY, "라인" text UNIQUE)""")
+            database.execute("""INSERT INTO "판정_이력" SELECT n, '라인-' || n FROM generate_series(1, 300) n""")
+        drawn = restore_table(restored.server, "공장", tmp_path, ["판정_이력"], seed=1)
+        assert (drawn.table, drawn.rows, drawn.differences) == ("public.판정_이력", 300, ())
+        of = "SELECT encoding, datlocprovider, datlocale, datcollate FROM pg_database WHERE datname = '{}'"
+        assert restored.server.rows(of.format(SCRATCH)) == restored.server.rows(of.format("공장"))
+        assert restored.server.rows('SELECT count(*) FROM "판정_이력"', dbname="공장") == [["300"]]
+    finally:
+        restored.server.rows(f"DROP DATABASE IF EXISTS {SCRATCH}")
+        restored.server.rows('DROP DATABASE "공장"')
+
+
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=9), st.integers(0, 2**64))
 def test_a_draw_can_be_repeated(sizes: list[int], seed: int) -> None:
     """The seed alone decides."""
