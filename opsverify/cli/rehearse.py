@@ -118,9 +118,9 @@ def _missing(found: dt.datetime | Inconclusive, first_record: dt.datetime | None
 
 
 def _first_record(target: str) -> dt.datetime | None:
-    """When the ledger's first record was read whole; None where there is none, which the verdict names."""
+    """When the ledger's first record was read whole; None where there is none (the verdict names that), or no WAL."""
     found, _ = load_target(find_target(target, project_root() / "targets"), with_secrets=False)
-    if found.recovery is None:
+    if found.recovery is None or found.recovery.method == "pg_dump":
         return None
     try:
         bodies = Ledger(Path(found.recovery.ledger)).bodies_until(dt.datetime.now(dt.UTC))

@@ -30,7 +30,7 @@ _READ_FAILURES: Final = ("Permission denied", "unsupported version", "out of mem
 
 @dataclass(frozen=True)
 class DumpSource:
-    """`archive` is one dump, or a folder of dumps; the newest before `until` is the one selected.
+    """`archive` is one dump, or a folder of dumps; the newest one that was begun by `until` is selected.
 
     `sums` holds recorded SHA-256 sums as `sha256sum` writes them, with paths relative to its own folder; `roles`
     is the file that pg_dumpall wrote, or a pattern of such.
@@ -59,7 +59,7 @@ class DumpSource:
                     problem=found.backups[-1].problem,
                 )
             )
-        early = [entry for entry in found.usable if self.until is None or entry.taken_at < self.until]
+        early = [entry for entry in found.usable if self.until is None or entry.taken_at <= self.until]
         chosen = (early or found.usable[:1])[-1]
         return next(path for path in self._found() if path.name == chosen.name), chosen.taken_at
 

@@ -28,6 +28,7 @@ _STOPS: Final = (
     (signal.SIGQUIT, 5.0),
     (signal.SIGKILL, 5.0),
 )  # fast, immediate, SIGKILL
+_AS_TEXT: Final = "SET client_encoding = 'UTF8'"  # else statements are taken for text in the database's own encoding
 _FATAL: Final = re.compile(r"(?:FATAL|PANIC):  (?!the database system is |terminating (?:connection|background))(.*)")
 
 
@@ -154,15 +155,8 @@ class Server:
         return self.tools.run(
             "psql",
             *where,
-            "-X",
-            "-q",
-            "-w",
-            "--csv",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-c",
-            sql,
+            *("-X", "-q", "-w", "--csv", "-t", "-v", "ON_ERROR_STOP=1"),
+            *("-c", _AS_TEXT, "-c", sql),
             timeout_s=timeout_s,
         )
 

@@ -33,7 +33,6 @@ BIN_VARIABLE: Final = "OPSVERIFY_PG_BIN"
 NEEDED: Final = ("postgres", "psql", "pg_controldata", "pg_verifybackup", "pg_waldump")
 """Programs that verifying and restoring a backup runs; a folder without one of them is skipped."""
 
-_SENT_TO: Final = {"psql": {"PGCLIENTENCODING": "UTF8"}}  # statements and answers: else in the database's encoding
 _SYSTEM_CACHE: Final = platformdirs.site_cache_path("opsverify")
 _ACCOUNTS: Final = ("postgres", "embedded_postgres", "nobody")
 
@@ -126,7 +125,7 @@ def run_tool(
             text=True,
             errors="backslashreplace",
             timeout=timeout_s,
-            env=tool_environment() | ({"PGOPTIONS": options} if options else {}) | _SENT_TO.get(Path(argv[0]).name, {}),
+            env=tool_environment() | ({"PGOPTIONS": options} if options else {}),
             stdin=subprocess.DEVNULL,
             cwd="/",  # a folder every account may enter
             user=account.uid if account else None,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from opsverify.errors import Inconclusive, NotRestorable
 from opsverify.language.message import say
-from opsverify.recovery.backup.adapters import physical_source_of
+from opsverify.recovery.backup.adapters import physical_source_of, source_of
 from opsverify.recovery.backup.base_backup import SECOND
 from opsverify.recovery.postgres.scratch import scratch_folder
 from opsverify.recovery.postgres.tools import find_tools
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from opsverify.config.recovery import Recovery
+    from opsverify.recovery.backup.pg_dump import DumpSource
     from opsverify.recovery.model import BaseBackup
 
 
@@ -30,9 +31,13 @@ def newest_recoverable(recovery: Recovery, past: dt.datetime | None = None) -> d
     seen at `past` is restored only where the target lies past it: the backup's end is known to the second, and within
     that second it proves nothing.
 
+    Of dumps it is the time at which the newest one began: what was seen until then is in it, and no WAL follows.
+
     Raises NotRestorable where the first WAL segment is missing, NotYetRecoverable where none is archived yet, and
     Inconclusive where backup or archive cannot be read.
     """
+    if recovery.method == "pg_dump":
+        return cast("DumpSource", source_of(recovery)).newest()[1]
     source = physical_source_of(recovery)
     with scratch_folder(recovery) as scratch, source.unpacked(scratch) as unpacked:
         backup = unpacked.backup

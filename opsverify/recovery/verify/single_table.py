@@ -54,6 +54,7 @@ SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
 """
 # Text forms that no setting of a database or role may change; floats are exact since PostgreSQL 12.
 _PINNED: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET row_security = off;"
+_COPIED: Final = f"{_PINNED} SET client_encoding = 'UTF8'; SET extra_float_digits = 1"
 _ROWS: Final = "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t{sample}"
 _DEFINITION: Final = """
 SELECT 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL'
@@ -189,7 +190,7 @@ def restore_table(
 def _copy_sample(server: Server, dbname: str, table: str, selected: str, folder: Path) -> None:
     """Copy the rows `selected` into the scratch database's `table`."""
     file = "'" + str(folder / "rows").replace("'", "''") + "'"
-    pinned = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", f"{_PINNED} SET extra_float_digits = 1")
+    pinned = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", _COPIED)
     _run(server, "psql", "-d", dbname, *pinned, "-c", f"\\copy (SELECT {selected}) TO {file}")
     _run(server, "psql", "-d", SCRATCH, *pinned, "-c", f"\\copy {table} FROM {file}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import shutil
@@ -16,6 +17,7 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.backup.adapters import physical_source_of, source_of
 from opsverify.recovery.backup.base_backup import BackupDamaged
 from opsverify.recovery.backup.inventory import Inventory, take_inventory
+from opsverify.recovery.restore.recoverable import newest_recoverable
 from tests.support.drills import rehearse
 from tests.support.primary import PORT, commit_and_archive, owned, primary, server_tools
 from tests.support.wreck import detach
@@ -169,6 +171,16 @@ def test_a_dump_is_rehearsed(described: Callable[..., Recovery], scratch: Path, 
     taken_at = source_of(recovery).list_backups().usable[0].taken_at.isoformat()
     assert drill.archive.last_commit_at == drill.parts.target_time == taken_at
     assert not list(Path(str(recovery.scratch)).iterdir())
+
+
+def test_the_newest_dump_restores_the_moment_at_which_it_began(described: Callable[..., Recovery]) -> None:
+    """`opsverify rehearse` names it, selects this very dump by it, and compares what was recorded until then."""
+    recovery = described("pg_dump")
+    newest = max(entry.taken_at for entry in source_of(recovery).list_backups().usable)
+    assert newest_recoverable(recovery, newest + dt.timedelta(days=1)) == newest
+    drill = rehearse(recovery.model_copy(update={"recovery_target": newest}))
+    assert drill.failure is None
+    assert drill.backup.taken_at == newest.isoformat()
 
 
 def _halve(path: Path) -> None:
