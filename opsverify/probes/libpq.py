@@ -25,6 +25,14 @@ _WAITS_FOR: Final = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.W
 _SQLSTATE: Final = re.compile(rb'ErrorResponse.* C "([0-9A-Z]{5})"')
 
 
+class RefusedConnection(psycopg.OperationalError):
+    """A refused connection whose SQLSTATE was asked for."""
+
+    def __init__(self, text: str, sqlstate: str) -> None:
+        super().__init__(text)
+        self.sqlstate = sqlstate
+
+
 def pinned() -> dict[str, str]:
     """Every parameter of libpq that has a default of its own, at that default."""
     defaults = {

@@ -12,8 +12,8 @@ import psycopg
 
 from opsverify.errors import Inconclusive, Peer, Unreachable
 from opsverify.language.message import join, say
-from opsverify.probes.libpq import open_connection
-from opsverify.probes.postgres_refusal import refusal, with_sqlstate
+from opsverify.probes.libpq import RefusedConnection, open_connection, sqlstate_of_refusal
+from opsverify.probes.postgres_refusal import is_known, refusal
 from opsverify.probes.postgres_state import OLDEST_MAJOR
 from opsverify.probes.text import one_line
 
@@ -69,7 +69,9 @@ def connect(config: PostgresConfig, user: str, password: str | None) -> Connecti
         # A pooler gives each transaction another server: what was prepared on one does not exist on the next.
         return open_connection(**given, prepare_threshold=None)
     except psycopg.OperationalError as error:
-        raise with_sqlstate(error, config.connect_timeout_s, **given) from error
+        if is_known(str(error)) or (state := sqlstate_of_refusal(config.connect_timeout_s, **given)) is None:
+            raise
+        raise RefusedConnection(str(error), state) from error
 
 
 def limit_time(cursor: psycopg.Cursor[Any], config: PostgresConfig, search_path: str | None = None) -> None:
@@ -141,7 +143,7 @@ def explain(error: psycopg.Error, config: PostgresConfig, major: int | None = No
                     reason=reason,
                 )
             )
-        if (refused_role := refusal(error, reason, config, where(config))) is not None:
+        if (refused_role := refusal(error.sqlstate, reason, config, where(config))) is not None:
             return refused_role
         if error.sqlstate is None or error.sqlstate.startswith(_GOING_AWAY):
             return Unreachable(

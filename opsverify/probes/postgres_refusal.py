@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import psycopg
-
 from opsverify.errors import Inconclusive, LoginRefused
 from opsverify.language.message import say
-from opsverify.probes.libpq import sqlstate_of_refusal
 
 if TYPE_CHECKING:
     from opsverify.config.database import PostgresConfig
@@ -39,26 +36,14 @@ _SERVER_WROTE: Final = re.compile(r"failed: [^\s:]+:  ")
 """How libpq quotes a server: its word for FATAL, in its own language, and two spaces. libpq's own texts are others."""
 
 
-class RefusedConnection(psycopg.OperationalError):
-    """A refused connection whose SQLSTATE was asked for."""
-
-    def __init__(self, text: str, sqlstate: str) -> None:
-        super().__init__(text)
-        self.sqlstate = sqlstate
+def is_known(text: str) -> bool:
+    """Whether what libpq says of a refused connection tells what it means: libpq's own words, or known ones."""
+    return any(phrase in text for phrase in _REFUSED) or not _SERVER_WROTE.search(text)
 
 
-def with_sqlstate(error: psycopg.OperationalError, timeout_s: float, **given: object) -> psycopg.OperationalError:
-    """`error` of a connection with the parameters `given`; with a SQLSTATE where a server wrote what is not known."""
-    text = str(error)
-    if any(phrase in text for phrase in _REFUSED) or not _SERVER_WROTE.search(text):
-        return error
-    state = sqlstate_of_refusal(timeout_s, **given)
-    return RefusedConnection(text, state) if state is not None else error
-
-
-def refusal(error: psycopg.Error, reason: str, config: PostgresConfig, where: str) -> Inconclusive | None:
+def refusal(sqlstate: str | None, reason: str, config: PostgresConfig, where: str) -> Inconclusive | None:
     """Why this role was refused, and what to correct; None for any other failure. `reason` is what the server wrote."""
-    state = error.sqlstate or ""
+    state = sqlstate or ""
     if state.startswith("3D") or _NO_DATABASE.search(reason):
         return LoginRefused(say("{where}: no such database ({reason}); correct its dbname", where=where, reason=reason))
     if _NO_ROOM in reason:  # this may pass, unlike a refused login

@@ -8,13 +8,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from opsverify.config.database import Login
 from opsverify.errors import Inconclusive, LoginRefused, Unreachable
+from opsverify.probes import postgres_connection
+from opsverify.probes.libpq import sqlstate_of_refusal
 from opsverify.probes.postgres import Postgres
-from opsverify.probes.postgres_refusal import with_sqlstate
 from tests.probes.probe_servers import PASSWORD
 from tests.support.pooler import pooled
 
@@ -85,12 +85,20 @@ def test_a_known_refusal_is_tried_once(cluster: Cluster) -> None:
     assert len(asked) == 1
 
 
-def test_the_second_attempt_may_come_through(cluster: Cluster) -> None:
+def test_the_second_attempt_may_come_through(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then there is no SQLSTATE, and the first error stands."""
+    monkeypatch.setattr(postgres_connection, "sqlstate_of_refusal", lambda _timeout_s, **_given: None)
+    with (
+        refusing("57P03", "데이터베이스 시스템이 새로 가동 중입니다.") as (port, asked),
+        Postgres(cluster.config(port=port), PASSWORD) as probe,
+        pytest.raises(Unreachable, match=r"가동 중입니다\.\); check that the server is up"),
+    ):
+        probe.value("SELECT 1")
+    assert len(asked) == 1
     given = cluster.config()
-    parameters = {"host": given.host, "port": given.port, "dbname": given.dbname, "user": "reader"}
-    first = psycopg.OperationalError("connection failed: connection to server failed: 치명적오류:  가동 중입니다")
-    assert with_sqlstate(first, 60, **parameters, password=PASSWORD, sslmode="disable") is first
+    there = {"host": given.host, "port": given.port, "dbname": given.dbname, "user": "reader", "sslmode": "disable"}
+    assert sqlstate_of_refusal(60, **there, password=PASSWORD) is None
+    assert sqlstate_of_refusal(60, **there, password="planted-wrong-password") == "28P01"
 
 
 def test_no_connection_left_for_the_role(cluster: Cluster) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import psycopg
-
-from opsverify.probes.libpq import open_connection
+from opsverify.recovery.postgres.session import codec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,17 +22,5 @@ def encoded(names: Iterable[str], server: Server, dbname: str) -> list[str]:
     wanted = list(names)
     if all(map(str.isascii, wanted)):
         return wanted
-    codec = _codec(server, dbname)
+    codec = codec_of(host=server.socket_dir, port=server.port, user=server.superuser, dbname=dbname)
     return [os.fsdecode(name.encode(codec, "surrogateescape")) for name in wanted]
-
-
-def _codec(server: Server, dbname: str) -> str:
-    """Python's name for the encoding of `dbname`; UTF-8 where Python lacks it, or the database cannot be asked."""
-    try:
-        with open_connection(
-            host=server.socket_dir, port=server.port, user=server.superuser, dbname=dbname
-        ) as connection:
-            connection.execute("SELECT set_config('client_encoding', getdatabaseencoding(), false)")
-            return connection.info.encoding
-    except psycopg.Error:
-        return "utf-8"

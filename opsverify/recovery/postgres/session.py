@@ -24,6 +24,16 @@ RESTART_S: Final = 60.0
 _EVERY_S: Final = 0.2
 
 
+def codec_of(**where: Any) -> str:  # noqa: ANN401 - libpq's parameters
+    """Python's name for the encoding of a database; UTF-8 where Python lacks it, or the database cannot be asked."""
+    try:
+        with open_connection(**where) as connection:
+            connection.execute("SELECT set_config('client_encoding', getdatabaseencoding(), false)")
+            return connection.info.encoding
+    except psycopg.Error:
+        return "utf-8"
+
+
 class RestoredSession:
     """A session in which every value has the text form that it has in the target's own probe.
 
