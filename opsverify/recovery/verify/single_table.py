@@ -48,6 +48,9 @@ SELECT n.nspname, c.relname
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE t.relid <> {name}::regclass
 """
+_OWN: Final = """
+SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = {name}::regclass
+"""
 _COLUMNS: Final = """
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
  WHERE attrelid = {name}::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
@@ -55,7 +58,14 @@ SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
 # Text forms that no setting of a database or role may change; floats are exact since PostgreSQL 12.
 _PINNED: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET row_security = off;"
 _COPIED: Final = f"{_PINNED} SET client_encoding = 'UTF8'; SET extra_float_digits = 1"
-_ROWS: Final = "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t{sample}"
+_ROWS: Final = "SELECT count(*), coalesce(sum(hashtextextended(ROW({all})::text, 0)), 0) FROM {only}{table} t{sample}"
+# By name: pg_dump writes the columns of an inheritance child after its parents'. A parent's children are other tables.
+_ALL: Final = """
+SELECT CASE c.relkind WHEN 'p' THEN 'root' ELSE 'only' END,
+       (SELECT coalesce(string_agg('t.' || quote_ident(attname), ', ' ORDER BY attname), '') FROM pg_attribute
+         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated::text <> 'v')
+  FROM pg_class c WHERE c.oid = {name}::regclass
+"""
 _DEFINITION: Final = """
 SELECT 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL'
        ELSE '' END || coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '') || ' ' || a.attidentity::text
@@ -68,7 +78,7 @@ UNION ALL SELECT 'index ' || pg_get_indexdef(indexrelid) || CASE WHEN indisvalid
 UNION ALL SELECT 'constraint ' || CASE WHEN contype <> 'n' THEN conname || ' ' ELSE '' END || pg_get_constraintdef(oid)
   FROM pg_constraint WHERE conrelid = {name}::regclass AND contype <> 'f'
 UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) || ' ' || tgenabled::text
-  FROM pg_trigger WHERE tgrelid = {name}::regclass AND NOT tgisinternal
+  FROM pg_trigger WHERE tgrelid = {name}::regclass AND NOT tgisinternal AND tgparentid = 0
 UNION ALL SELECT 'policy ' || polname || ' ' || polcmd::text || ' ' || polroles::regrole[]::text || ' '
        || coalesce(pg_get_expr(polqual, polrelid), '') || ' ' || coalesce(pg_get_expr(polwithcheck, polrelid), '')
   FROM pg_policy WHERE polrelid = {name}::regclass
@@ -160,7 +170,7 @@ def restore_table(
     server.rows(f"CREATE DATABASE {SCRATCH} WITH {template_options(server.tools, definitions, tablespaces=True)}")
     _run(server, "pg_restore", "--exit-on-error", "-d", SCRATCH, definitions)
     literal = _literal(table)
-    (columns,) = server.row(_COLUMNS.format(name=literal), dbname=dbname)
+    columns = "".join(server.row(_COLUMNS.format(name=literal), dbname=dbname))  # none where all are generated
     one_line = columns and not {*"\r\n"} & {*table.quoted, *columns}  # as psql's \copy needs it
     share = min(1.0, most / max(table.size, 1)) if most and one_line else 1.0
     sample = f" TABLESAMPLE SYSTEM ({100 * share}) REPEATABLE ({seed & 0x7FFFFFFF})" if share < 1 else ""
@@ -177,8 +187,11 @@ def restore_table(
         named += [f"--exclude-table-data={one}" for one in patterns]
     _run(server, "pg_dump", "-Fc", "--compress=0", *parts, *named, "-f", content, "-d", dbname)
     listing = _run(server, "pg_restore", "-l", content, connected=False).stdout
-    # An index of the root is not there to attach to, where a partition is restored alone.
-    without = (" FK CONSTRAINT ",) if leaves else (" FK CONSTRAINT ", " INDEX ATTACH ")
+    # An index of the root is not there to attach to, where a partition is restored alone or with its own ones.
+    attached = (
+        f" INDEX ATTACH {table.schema} {index} " for (index,) in server.rows(_OWN.format(name=literal), dbname=dbname)
+    )
+    without = (" FK CONSTRAINT ", *attached)
     lines = (line for line in listing.splitlines() if not any(words in line for words in without))
     wanted.write_text("\n".join(lines) + "\n")
     _run(server, "pg_restore", "--exit-on-error", "-L", wanted, "-d", SCRATCH, content)
@@ -196,9 +209,11 @@ def _copy_sample(server: Server, dbname: str, table: str, selected: str, folder:
 
 
 def _content(server: Server, dbname: str, table: SingleTable, sample: str = "") -> dict[str, list[str]]:
-    ask = _ROWS.format(table=table.quoted, sample=sample)
-    (rows, digest), *_ = server.rows(f"{_PINNED} {ask}", dbname=dbname, timeout_s=_TIMEOUT_S)
     literal = _literal(table)
+    kind, every = server.row(_ALL.format(name=literal), dbname=dbname)
+    only = "ONLY " if kind == "only" else ""
+    ask = _ROWS.format(all=every, only=only, table=table.quoted, sample=sample)
+    (rows, digest), *_ = server.rows(f"{_PINNED} {ask}", dbname=dbname, timeout_s=_TIMEOUT_S)
     definition = [line for (line,) in server.rows(_DEFINITION.format(name=literal), dbname=dbname)]
     return {"rows": [rows], "row hashes": [digest], "definition": definition}
 
