@@ -20,6 +20,7 @@ from opsverify.recovery.ledger.queries import NAMES_ON
 from opsverify.recovery.ledger.tables import TableChoice
 from opsverify.recovery.ledger.validations import recordable
 from opsverify.recovery.restore.recoverable import newest_recoverable
+from opsverify.recovery.verify.catalog_checks import unread_of
 from opsverify.recovery.verify.coverage import outside
 from opsverify.recovery.verify.questions import production_of
 from opsverify.recovery.verify.rows import not_applicable_of, validations_of
@@ -122,7 +123,7 @@ def _core(ledger: Ledger, recorded: Recorded) -> Iterator[str]:
                 if opened
                 else join("", (f"  {name}", keys))
             )
-    for line in history.skipped:
+    for line in (*history.skipped, *(line for kind in history.catalog.values() for line in unread_of(kind))):
         yield say("  not covered: {line}", line=line)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.errors import Inconclusive
@@ -17,6 +18,7 @@ from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.open_rows import read_open
 from opsverify.recovery.ledger.pace import counted_since
 from opsverify.recovery.ledger.probe import TableProbe, moved, newest_span, read_probe, with_earlier
+from opsverify.recovery.ledger.refusal import read_apart
 from opsverify.recovery.ledger.row_sample import RowSample, read_again, read_sample, shares
 from opsverify.recovery.ledger.sequence_values import read_sequence_values
 from opsverify.recovery.ledger.tables import CoreTable
@@ -49,7 +51,8 @@ def capture_details(
 
     `previous` is the content of the newest record: closed buckets that it or an earlier one holds are not read again,
     unless production worked on the table, its definition changed, or the server is on another timeline (after a
-    recovery, what was recorded since its target never happened). Raises Inconclusive as `find_tables` does, and on a
+    recovery, what was recorded since its target never happened). A table that PostgreSQL refuses to read is named, and
+    the others are recorded. Raises Inconclusive as `find_tables` does, and on a
     standby: the work that its primary does is counted there only, and what is recorded is judged by it.
     """
     ((standby,),) = source(_STANDBY, {})
@@ -65,20 +68,26 @@ def capture_details(
     ((read_until,),) = source(_NOW, {})
     known = before.get("core", {}) if same else {}
     first = find_tables(source, chosen, tag_column, _evidence(known), left_out)
+    refused: dict[str, str] = {}
     probes = {
         table.name: probe
         for table in first.tables
-        if (probe := _probe_again(source, first, table, known.get(table.name))) is not None
+        if (
+            probe := read_apart(partial(_probe_again, source, first, table, known.get(table.name)), table.name, refused)
+        )
     }
     learned = {name: _learned(known[name], first.activity[name], probe) for name, probe in probes.items()}
-    moving = {table.name: _shares_again(source, first, table, known.get(table.name)) for table in first.tables}
+    moving = {
+        table.name: read_apart(partial(_shares_again, source, first, table, known.get(table.name)), table.name, refused)
+        for table in first.tables
+    }
     evidence = _evidence(known) | {name: _read_evidence(one) for name, one in learned.items()}
     found = first if evidence == _evidence(known) else find_tables(source, chosen, tag_column, evidence, left_out)
-    core = {
-        table.name: _table(source, found, table, known.get(table.name), learned.get(table.name), at)
-        | {"shares": moving.get(table.name, {})}
-        for table in found.tables
-    }
+    core: dict[str, Any] = {}
+    for table in found.tables:
+        ask = partial(_table, source, found, table, known.get(table.name), learned.get(table.name), at)
+        if table.name not in refused and (entry := read_apart(ask, table.name, refused)) is not None:
+            core[table.name] = entry | {"shares": moving.get(table.name) or {}}
     catalog = read_catalog(source)
     digest = hashlib.sha256(json.dumps(catalog, sort_keys=True).encode()).hexdigest()
     unchanged = before.get("catalog_sha256") == digest and before.get("catalog_version") == VERSION
@@ -89,7 +98,7 @@ def capture_details(
         "timeline": timeline,
         "witness": str(hash_sample),
         "core": core,
-        "left_out": list(found.skipped),
+        "left_out": [*found.skipped, *_not_covered(source, refused)],
         "catalog": None if unchanged else catalog,
         "catalog_sha256": digest,
         "catalog_version": VERSION,
@@ -100,6 +109,12 @@ def capture_details(
         "large_objects": large_objects.to_dict(),
         "sequences": sequences,
     }
+
+
+def _not_covered(source: Source, refused: Mapping[str, str]) -> list[str]:
+    """Name tables that PostgreSQL refused to read, with the reason, but for those that were dropped meanwhile."""
+    there = find_tables(source, {}).activity if refused else {}
+    return [f"{name}: {reason}" for name, reason in refused.items() if name in there]
 
 
 def _read_of(before: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from opsverify.recovery.ledger.catalog_relations import RELATIONS
 from opsverify.recovery.ledger.catalog_rights import RIGHTS
 from opsverify.recovery.ledger.catalog_server import SERVER, with_readable_columns
 from opsverify.recovery.ledger.definition_text import same_meaning
+from opsverify.recovery.ledger.refusal import read_apart, read_divided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,6 +34,8 @@ KINDS: Final = (
 """The kinds of the fingerprint, in the order in which they are read."""
 VERSION: Final = 3
 """Of the definitions' form: those that another version recorded are not compared."""
+UNREADABLE: Final = "(cannot be read) "
+"""What stands before the reason, in the place of a definition that PostgreSQL could not write."""
 
 
 def read_catalog(source: Source, kinds: Iterable[str] = KINDS) -> Catalog:
@@ -47,11 +50,24 @@ def _query(source: Source, kind: str, version: int) -> str:
 
 
 def _definitions(source: Source, query: str) -> dict[str, str]:
-    """Return definitions by name; of objects that share one all are kept, so that none hides the loss of another."""
+    """Return definitions by name; of objects that share one all are kept, so that none hides the loss of another.
+
+    Where PostgreSQL cannot write one of them, the others are asked without it; it has the reason instead.
+    """
+    listed = f"FROM ({query}) listed (name, definition)"
+    reasons: dict[str, str] = {}
+    rows = read_apart(lambda: list(source(f"SELECT name, definition {listed}", {})), "", reasons)
+    if rows is None:
+        # Names alone: a definition is written only where it is asked for.
+        names = sorted({str(name) for (name,) in source(f"SELECT name {listed}", {})})
+        some = f"SELECT name, definition {listed} WHERE name::text = ANY (%(names)s::text[])"
+        reasons = {}
+        rows = list(read_divided(names, lambda few: list(source(some, {"names": list(few)})), reasons))
     found: dict[str, list[str]] = {}
-    for name, definition in source(f"SELECT name, definition FROM ({query}) listed (name, definition)", {}):
+    for name, definition in rows:
         found.setdefault(str(name), []).append(str(definition or ""))
-    return {name: "\n".join(sorted(definitions)) for name, definitions in found.items()}
+    written = {name: "\n".join(sorted(definitions)) for name, definitions in found.items()}
+    return written | {name: f"{UNREADABLE}{reason}" for name, reason in reasons.items()}
 
 
 def changes(recorded: Mapping[str, str], found: Mapping[str, str]) -> tuple[str, ...]:
@@ -67,6 +83,6 @@ def changes(recorded: Mapping[str, str], found: Mapping[str, str]) -> tuple[str,
     lines += [
         say("{name} is {found!r}, recorded {recorded!r}", name=name, found=found[name], recorded=recorded[name])
         for name in sorted(recorded.keys() & found.keys())
-        if not same_meaning(recorded[name], found[name])
+        if not recorded[name].startswith(UNREADABLE) and not same_meaning(recorded[name], found[name])
     ]
     return tuple(lines)

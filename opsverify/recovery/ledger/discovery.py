@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
-from opsverify.recovery.ledger.names import in_sql, narrowed
+from opsverify.recovery.ledger.names import in_sql, label, narrowed
 from opsverify.recovery.ledger.row_hash import Column, columns
 from opsverify.recovery.ledger.tables import CoreTable, Kind, TableChoice
 from opsverify.units import parse_duration
@@ -51,7 +51,7 @@ def _counted(function: str) -> str:
 
 
 TABLES: Final = f"""
-SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
+SELECT c.oid::int8 AS oid, n.nspname || '.' || c.relname AS name, {label("n.nspname", "c.relname")} AS label,
        {in_sql("n.nspname")} || '.' || {in_sql("c.relname")} AS quoted,
        (SELECT array_agg(a.attname ORDER BY k.nth) FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (num, nth)
           JOIN pg_attribute a ON a.attnum = k.num
@@ -59,7 +59,7 @@ SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
        (SELECT array_agg(DISTINCT a.attname) FROM pg_index i JOIN pg_attribute a ON a.attnum = i.indkey[0]
          WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attrelid = c.oid)::text[] AS leading,
        CASE WHEN c.relkind = 'r' AND c.reltuples > 0 THEN c.reltuples::int8
-            ELSE {_counted("pg_relation_size")} / 100
+            ELSE coalesce({_counted("pg_relation_size")}, 0) / 100
         END AS estimate,
        {_counted("pg_stat_get_tuples_inserted")} AS inserts, {_counted("pg_stat_get_tuples_updated")} AS updates,
        {_counted("pg_stat_get_tuples_deleted")} AS deletes,
@@ -99,8 +99,8 @@ class _Row(NamedTuple):
     """One row of `TABLES`."""
 
     oid: int
-    schema: str
     name: str
+    label: str
     quoted: str
     key: list[str] | None
     leading: list[str] | None
@@ -112,11 +112,6 @@ class _Row(NamedTuple):
     narrowed: bool
     partitioned: bool
     unordered: list[str] | None
-
-    @property
-    def label(self) -> str:
-        """The name by which the ledger knows the table."""
-        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
 
 
 class Activity(NamedTuple):
@@ -160,7 +155,8 @@ def find_tables(
     are synthetic and left out. Raises Inconclusive for a chosen table or column that is not there.
     """
     found = [_Row(*row) for row in source(TABLES, {})]
-    names = {name: row for row in found for name in (f"{row.schema}.{row.name}", row.label)}
+    # A name with a dot of its own may be written as it is, where it is no other table's.
+    names = {row.name: row for row in found} | {row.label: row for row in found}
     if unknown := [name for name in chosen if name not in names]:
         raise Inconclusive(say("[recovery.tables] names {unknown}: no such table; tables: {listed}",
             unknown=", ".join(unknown), listed=_listed(found)))  # fmt: skip
@@ -173,22 +169,22 @@ def find_tables(
         if row.oid in out:
             continue
         cols = columns(source, row.oid)
-        if reason := _unreadable(row, cols):
+        if not {*(row.key or ())} <= {column.name for column in cols}:
+            continue  # dropped, or altered, meanwhile
+        if reason := _unreadable(row):
             skipped.append(f"{row.label}: {reason}")
             continue
         table = _table(row, cols, choices.get(row.oid), tag_column, (evidence or {}).get(row.label, Evidence()))
-        all_columns[table.name] = cols
+        all_columns[table.name] = _stored(cols)
         tables.append(table)
     return FoundTables(tuple(tables), tuple(skipped), {row.label: Activity(row.inserts, row.updates,
         row.deletes) for row in found}, {row.label: row.estimate for row in found}, all_columns)  # fmt: skip
 
 
-def _unreadable(row: _Row, cols: Sequence[Column]) -> str:
+def _unreadable(row: _Row) -> str:
     if not row.readable:
         return say("no right to read it")
-    if row.narrowed:
-        return say("row security narrows what this role reads; GRANT it BYPASSRLS")
-    return "" if cols else say("no columns")
+    return say("row security narrows what this role reads; GRANT it BYPASSRLS") if row.narrowed else ""
 
 
 def _table(
@@ -212,8 +208,12 @@ def _table(
         indexed=bucket is not None and bucket.name in leading,
         retention_s=parse_duration(given.retention) if given.retention else None, partitioned=row.partitioned,
         key_terms=tuple(by_name[part].term for part in key),
-        keys_only=guess and evidence.changing is None and len(hashed) < len(cols),
+        keys_only=guess and evidence.changing is None and len(hashed) < len(_stored(cols)),
         declared=choice is not None)  # fmt: skip
+
+
+def _stored(cols: Sequence[Column]) -> tuple[Column, ...]:
+    return tuple(column for column in cols if not column.virtual)
 
 
 def _slots(estimate: int) -> int:
@@ -252,7 +252,12 @@ def _candidates(
 ) -> Iterator[tuple[bool, bool, int, Column]]:
     for place, column in enumerate(cols):
         kind = _KINDS.get(column.base_type)
-        if kind is None or not column.not_null or (kind == "integer" and tuple(key[:1]) != (column.name,)):
+        if (
+            kind is None
+            or not column.not_null
+            or column.virtual
+            or (kind == "integer" and tuple(key[:1]) != (column.name,))
+        ):
             continue
         yield column.name not in leading, kind == "integer", place, column
 
@@ -267,11 +272,11 @@ def _hashed(
     """Return the columns to hash: all but those that change; only what names a row where it is not known which do."""
     if unknown := [name for name in choice.mutable if name not in {column.name for column in cols}]:
         raise Inconclusive(say("[recovery.tables] mutable names {unknown}: no such column", unknown=", ".join(unknown)))
-    naming = (*key, *([bucket.name] if bucket else []))
+    naming, stored = (*key, *([bucket.name] if bucket else [])), _stored(cols)
     if changing is None and key:
-        return tuple(column for column in cols if column.name in naming)
+        return tuple(column for column in stored if column.name in naming)
     out = {*choice.mutable, *(changing or ())} - {*naming}
-    return tuple(column for column in cols if column.name not in out) or tuple(cols)
+    return tuple(column for column in stored if column.name not in out) or stored
 
 
 def _width(choice: TableChoice, kind: Kind, label: str) -> int:
@@ -291,4 +296,4 @@ def _width(choice: TableChoice, kind: Kind, label: str) -> int:
 
 
 def _listed(found: Sequence[_Row]) -> str:
-    return ", ".join(row.name for row in found) or say("none")
+    return ", ".join(row.label for row in found) or say("none")

@@ -8,9 +8,11 @@ shorter, or was rewritten (another file), is read anew.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from opsverify.recovery.ledger.names import in_sql
+from opsverify.recovery.ledger.names import in_sql, plain
+from opsverify.recovery.ledger.refusal import read_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,8 +33,8 @@ AGAIN: Final = 64
 # A table that never lost or replaced a row is never shortened by VACUUM. `vacuumed` changes with every VACUUM and
 # ANALYZE that finds another table than the last one did; both set `relpages` to the length that they find or leave.
 _STATES: Final = f"""
-SELECT n.nspname || '.' || c.relname AS name,
-       pg_relation_size(c.oid) / current_setting('block_size')::int8 AS size,
+SELECT {plain("n.nspname", "c.relname")} AS name,
+       coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int8 AS size,
        coalesce(s.n_tup_upd + s.n_tup_del, 1) = 0 AS only_grows,
        c.relpersistence = 'u' AS unlogged,
        {in_sql("n.nspname")} || '.' || {in_sql("c.relname")} AS quoted,
@@ -146,9 +148,18 @@ def read_states(source: Source) -> dict[str, PageState]:
 def read_pages(source: Source, previous: Mapping[str, Any]) -> dict[str, Pages]:
     """Return what this capture records of every table's pages, by `schema.table`.
 
-    `previous` is what the newest record holds (JSON), empty where it holds nothing of this server.
+    `previous` is what the newest record holds (JSON), empty where it holds nothing of this server. Of a table that is
+    refused only the length is recorded, of one that was dropped meanwhile nothing.
     """
-    return {name: _pages(source, state, previous.get(name)) for name, state in read_states(source).items()}
+    found: dict[str, Pages] = {}
+    refused: dict[str, str] = {}
+    states = read_states(source)
+    for name, state in states.items():
+        pages = read_apart(partial(_pages, source, state, previous.get(name)), name, refused)
+        found |= {name: pages} if pages else {}
+    there = read_states(source) if refused else {}
+    unread = {name: replace(states[name], readable=False) for name in refused if name in there}
+    return found | {name: _pages(source, state, None) for name, state in unread.items()}
 
 
 def read_runs(source: Source, quoted: str, since: int, until: int) -> Iterator[PageRange]:

@@ -19,6 +19,21 @@ def in_sql(name: str) -> str:
     ).replace(f"({name},", f"({name}::text,")
 
 
+def plain(schema: str, relation: str) -> str:
+    """Return the SQL of a table's name as people write it, `schema.relation`, both of them expressions.
+
+    A part that holds what would divide the name is quoted: no two tables share a name.
+    """
+    parts = (f"CASE WHEN {part} ~ '^\"|[.]|: ' THEN quote_ident({part}) ELSE {part} END" for part in (schema, relation))
+    return " || '.' || ".join(parts)
+
+
+def label(schema: str, relation: str) -> str:
+    """Return the SQL of the name by which the ledger knows a table: `plain`, without the schema `public`."""
+    name = plain(schema, relation)
+    return f"CASE {schema} WHEN 'public' THEN substr({name}, length('public.') + 1) ELSE {name} END"
+
+
 def narrowed(oid: str) -> str:
     """Return the SQL that row security keeps rows of the table `oid`, an expression, from this role.
 

@@ -48,7 +48,7 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
         END AS form,
        quote_ident(fn.nspname) || '.' || quote_ident(f.proname) AS send,
        t.typcategory AS category, t.typname AS base_type, a.attnotnull AS not_null,
-       {in_sql("a.attname")} AS quoted
+       {in_sql("a.attname")} AS quoted, a.attgenerated = 'v' AS virtual
   FROM pg_attribute a
   JOIN base ON base.type = a.atttypid
   JOIN pg_type t ON t.oid = base.base
@@ -65,7 +65,10 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `term` is what of it is hashed, as SQL over the table's alias `t`; `quoted` its name in SQL."""
+    """One column: `term` is what of it is hashed, as SQL over the table's alias `t`; `quoted` its name in SQL.
+
+    A `virtual` one holds nothing: its expression, which the catalog has, is worked out when it is read.
+    """
 
     name: str
     type: str
@@ -74,13 +77,14 @@ class Column:
     quoted: str
     base_type: str
     not_null: bool
+    virtual: bool
 
 
 def columns(source: Source, oid: int) -> tuple[Column, ...]:
     """Return the columns of the table with OID `oid`, in the order of the table."""
     return tuple(
-        Column(name, kind, form, _term(form, send, quoted), quoted, base_type, not_null)
-        for name, kind, form, send, _category, base_type, not_null, quoted in source(COLUMNS, {"oid": oid})
+        Column(name, kind, form, _term(form, send, quoted), quoted, base_type, not_null, virtual)
+        for name, kind, form, send, _category, base_type, not_null, quoted, virtual in source(COLUMNS, {"oid": oid})
     )
 
 

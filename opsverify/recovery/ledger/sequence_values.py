@@ -9,9 +9,11 @@ from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.recovery.ledger.catalog_parts import dotted, own
 from opsverify.recovery.ledger.names import as_regclass, in_sql
+from opsverify.recovery.ledger.refusal import read_divided
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Sequence as Several
 
     from opsverify.recovery.ledger.queries import Source
 
@@ -92,8 +94,12 @@ def list_sequences(source: Source) -> list[Sequence]:
 
 def read_sequence_values(source: Source) -> dict[str, list[Any]]:
     """Return last value, step, whether it cycles and was called of every sequence, by `schema.sequence`."""
+    refused: dict[str, str] = {}
     listed = list_sequences(source)
-    values = dict(_values(source, [sequence for sequence in listed if sequence.readable]))
+    values = dict(_values(source, [sequence for sequence in listed if sequence.readable], refused))
+    if refused:  # dropped meanwhile, or its page cannot be read
+        there = {sequence.name for sequence in list_sequences(source)}
+        listed = [sequence for sequence in listed if sequence.name in there]
     return {
         sequence.name: [
             values.get(sequence.name, (None, True))[0],
@@ -105,14 +111,20 @@ def read_sequence_values(source: Source) -> dict[str, list[Any]]:
     }
 
 
-def _values(source: Source, sequences: list[Sequence]) -> Iterator[tuple[str, tuple[int, bool]]]:
-    for first in range(0, len(sequences), _AT_ONCE):
-        some = sequences[first : first + _AT_ONCE]
+def _values(
+    source: Source, sequences: list[Sequence], refused: MutableMapping[str, str]
+) -> Iterator[tuple[str, tuple[int, bool]]]:
+    by_name = {sequence.name: sequence for sequence in sequences}
+
+    def read(names: Several[str]) -> list[tuple[str, tuple[int, bool]]]:
         sql = " UNION ALL ".join(
-            f"SELECT {nth} AS nth, last_value, is_called FROM {sequence.quoted}" for nth, sequence in enumerate(some)
+            f"SELECT {nth} AS nth, last_value, is_called FROM {by_name[name].quoted}" for nth, name in enumerate(names)
         )
-        for nth, last, called in source(sql, {}):
-            yield some[nth].name, (int(last), bool(called))
+        return [(names[nth], (int(last), bool(called))) for nth, last, called in source(sql, {})]
+
+    names = list(by_name)
+    for first in range(0, len(names), _AT_ONCE):
+        yield from read_divided(names[first : first + _AT_ONCE], read, refused)
 
 
 def values_of(raw: Mapping[str, list[Any]]) -> dict[str, SequenceValue]:

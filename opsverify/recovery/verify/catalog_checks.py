@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from opsverify.errors import Inconclusive
 from opsverify.language.message import join, say
-from opsverify.recovery.ledger.catalog import VERSION, changes, read_catalog
+from opsverify.recovery.ledger.catalog import UNREADABLE, VERSION, changes, read_catalog
 from opsverify.recovery.ledger.catalog_server import MAJOR
 from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.sequence_values import list_sequences
@@ -15,7 +15,7 @@ from opsverify.recovery.verify.finding import Finding, apart
 from opsverify.units import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from opsverify.recovery.ledger.history import History
     from opsverify.recovery.ledger.queries import Source
@@ -45,7 +45,17 @@ def check_catalog(history: History, kind: str, restored: Source) -> Finding:
         seq=history.seq,
         hint=hint,
     )
-    return Finding(len(recorded), of, lines)
+    unread = tuple(say("not covered: {line}", line=line) for line in unread_of(recorded))
+    return Finding(len(recorded), of, lines, None if lines else join("; ", unread) or None, unread if lines else ())
+
+
+def unread_of(recorded: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the objects whose definitions could not be read when they were recorded, with the reason."""
+    return tuple(
+        say("{name}: its definition could not be read ({reason})", name=name, reason=text.removeprefix(UNREADABLE))
+        for name, text in sorted(recorded.items())
+        if text.startswith(UNREADABLE)
+    )
 
 
 def _of_another_version(kind: str) -> str:

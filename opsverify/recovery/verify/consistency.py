@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.language.message import join, say
-from opsverify.recovery.ledger.names import in_sql, narrowed
+from opsverify.recovery.ledger.names import in_sql, narrowed, plain
 from opsverify.recovery.ledger.sequence_values import READABLE, standing
 from opsverify.recovery.verify.finding import Finding, apart
 
@@ -131,7 +131,7 @@ SELECT (SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
 """
 
 _UNLOGGED: Final = f"""
-SELECT n.nspname || '.' || c.relname AS name, pg_relation_size(c.oid) / current_setting('block_size')::int8 AS pages
+SELECT {plain("n.nspname", "c.relname")} AS name, pg_relation_size(c.oid) / current_setting('block_size')::int8 AS pages
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'm') AND {_OURS}
 """

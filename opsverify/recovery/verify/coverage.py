@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
+from opsverify.recovery.ledger.names import label
 from opsverify.recovery.verify.finding import Finding
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 NAMED: Final = 5
 _HEARTBEAT: Final = say("the heartbeat: restore.rpo_witnesses compares it beat by beat")
 
-_RELATIONS: Final = """
-SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS name,
+_RELATIONS: Final = f"""
+SELECT {label("n.nspname", "c.relname")} AS name, n.nspname || '.' || c.relname AS written,
        CASE WHEN c.relkind = 'f' THEN 'foreign' WHEN c.relpersistence = 'u' THEN 'unlogged' ELSE '' END AS kind
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE (c.relkind IN ('r', 'p') AND NOT c.relispartition OR c.relkind = 'f') AND c.relpersistence <> 't'
@@ -51,8 +52,11 @@ def check_coverage(
 
     `covers` is how each recorded table was compared.
     """
-    names = dict(map(tuple, source(_RELATIONS, {})))
-    out = {name.removeprefix("public."): why for name, why in left_out.items()}
+    found = [tuple(row) for row in source(_RELATIONS, {})]
+    names = {name: kind for name, _, kind in found}
+    # A name with a dot of its own may be written as it is, where it is no other table's.
+    labels = {written: name for name, written, _ in found} | {name: name for name in names}
+    out = {labels.get(name, name.removeprefix("public.")): why for name, why in left_out.items()}
     reasons = dict(line.split(": ", 1) for line in history.skipped if ": " in line)
     for name, kind in names.items():
         if kind:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from opsverify.language.message import as_message, join, say
+from opsverify.recovery.ledger.refusal import sqlstate
 from opsverify.recovery.verify.loss import Keys, Loss
 
 if TYPE_CHECKING:
@@ -131,12 +132,3 @@ def _named(name: str, line: str) -> str:
 def _is_damage(state: str, message: str) -> bool:
     lost = state == _FILE_GONE and _OF_A_RELATION.search(message) is not None
     return lost or state.startswith(DAMAGED) or state in GONE
-
-
-def sqlstate(error: BaseException | None) -> str:
-    """Return the SQLSTATE of a database error or of the one that caused it; '' where there is none."""
-    while error is not None:
-        if state := getattr(error, "sqlstate", None):
-            return str(state)
-        error = error.__cause__
-    return ""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import as_message, say
 from opsverify.recovery.ledger.heap_pages import read_states
-from opsverify.recovery.verify.finding import DAMAGED, Finding, finding_of, sqlstate
+from opsverify.recovery.ledger.names import plain
+from opsverify.recovery.ledger.refusal import sqlstate
+from opsverify.recovery.verify.finding import DAMAGED, Finding, finding_of
 from opsverify.recovery.verify.heap_storage import Heap
 from opsverify.recovery.verify.loss import page_list
 from opsverify.recovery.verify.lost_pages import PageVerdict, comparable, runs_of, shorter
@@ -33,7 +35,7 @@ _OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT st
 
 # The smallest whole index of each table, by which its rows can be counted a second time.
 _HEAPS: Final = f"""
-SELECT n.nspname || '.' || c.relname AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
+SELECT {plain("n.nspname", "c.relname")} AS name, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
        pg_relation_filepath(c.oid) AS path,
        b.index, b.first
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
