@@ -15,7 +15,7 @@ from opsverify.recovery.verify.open_checks import check_open, check_spread
 from opsverify.recovery.verify.row_diff import differing_keys
 from opsverify.recovery.verify.sample_checks import check_sample
 from opsverify.recovery.verify.sampling import bound, draw, draws_needed
-from opsverify.recovery.verify.written_since import added_since, made_since, may_be_deleted
+from opsverify.recovery.verify.written_since import added_since, loaded_anew, made_since, may_be_deleted
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def check_table(
     parts: list[Finding] = []
     ((system,),) = restored(SYSTEM, {})
     same = system == history.rows_system and not made_since(recorded, restored)
+    if same and system == history.system:
+        same = not loaded_anew(history, recorded, restored)
     # In post-dr production works on the database again, beyond the target; a rehearsal's nobody else works on.
     ((now,),) = restored("SELECT clock_timestamp()", {})
     until = max(at, now) if limited else at

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
 from opsverify.recovery.ledger.buckets import EMPTY, read_named
-from opsverify.recovery.ledger.names import as_regclass
+from opsverify.recovery.ledger.names import as_regclass, plain
 from opsverify.recovery.ledger.open_rows import before_sql
 
 if TYPE_CHECKING:
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opsverify.recovery.ledger.buckets import Bucket
-    from opsverify.recovery.ledger.history import TableHistory
+    from opsverify.recovery.ledger.history import History, TableHistory
     from opsverify.recovery.ledger.queries import Source
 
     Wrong = tuple[str, Bucket, Bucket]
+
+_FILE: Final = f"""
+SELECT {plain("n.nspname", "c.relname")}, pg_relation_filenode(c.oid)::int8
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(table)s::text::regclass
+"""
 
 
 def made_since(recorded: TableHistory, restored: Source) -> bool:
@@ -32,6 +37,21 @@ def made_since(recorded: TableHistory, restored: Source) -> bool:
     )
     ((older,),) = restored(sql, {"table": as_regclass(recorded.table.quoted.removeprefix("ONLY "))})
     return not older
+
+
+def loaded_anew(history: History, recorded: TableHistory, restored: Source) -> bool:
+    """Whether the table was emptied and loaded since, as by TRUNCATE and COPY, or rewritten by ALTER TABLE.
+
+    It lies in another file than the recorded one, and no row of it is older than the record. Rows that were lost in
+    the file that was recorded are none of these.
+    """
+    if recorded.open is None or not recorded.open.snapshot:
+        return False
+    ((name, file),) = restored(_FILE, {"table": as_regclass(recorded.table.quoted.removeprefix("ONLY "))})
+    before = history.pages.get(name)
+    if before is None or before.file is None or file is None or before.file == file:
+        return False
+    return not _has_older(recorded, restored, recorded.open.snapshot)
 
 
 def added_since(

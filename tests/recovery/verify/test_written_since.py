@@ -170,3 +170,48 @@ def test_a_pace_of_late_rows_is_learned_when_one_looks() -> None:
     assert Pace().with_inserted(0, HOUR).late_bound(HOUR, 10_000) == 20
     assert first.with_late(0, HOUR).late_bound(HOUR, 10_000) == 0
     assert first.with_late(30, HOUR).with_late(0, HOUR).late_bound(HOUR, 10_000) == 60
+
+
+_PLANTS = (
+    "CREATE TABLE t (id int PRIMARY KEY, name text)",
+    "INSERT INTO t SELECT n, 'plant ' || n FROM generate_series(1, 300) n",
+)
+_RELOADED = ("CREATE TABLE k AS TABLE t", "TRUNCATE t", "INSERT INTO t SELECT * FROM k", "DROP TABLE k")
+_ADDED = "INSERT INTO t VALUES (301, 'new')"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [(*_RELOADED, _ADDED), ("ALTER TABLE t ALTER id TYPE int USING id + 0", _ADDED)],
+    ids=["truncated", "rewritten"],
+)
+def test_a_table_that_was_loaded_anew_with_more_is_no_loss(clone: Clone, change: tuple[str, ...]) -> None:
+    """Its rows are the recorded ones, but for one more: the transactions that wrote them say nothing any more."""
+    clone.run(*_PLANTS)
+    recorded = history(taken(clone))
+    clone.run(*change)
+    answer = again(recorded, "t", clone)
+    assert (answer.problems, answer.unknown) == ((), None)
+    assert "t: 300 rows recorded, 301 found: written since, as production does" in answer.notes
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ((*_RELOADED, "DELETE FROM t WHERE id <= 2", _ADDED), "1 of 300 rows missing"),
+        ((*_RELOADED, "UPDATE t SET name = 'x' WHERE id = 7"), "rows changed"),
+        ((*_RELOADED, "UPDATE t SET name = 'x' WHERE id < 90", _ADDED), ""),
+        # Not loaded anew: the file is the recorded one, and its rows are gone.
+        (("DELETE FROM t WHERE id <= 300", "INSERT INTO t SELECT n, 'y' FROM generate_series(1, 2000) n"), "missing"),
+    ],
+    ids=["fewer", "changed", "many-changed", "same-file"],
+)
+def test_what_is_missing_of_a_table_that_was_loaded_anew_shows(
+    clone: Clone, change: tuple[str, ...], problem: str
+) -> None:
+    """As in a logical restore: fewer rows and changed ones fail, more changed than were added hold."""
+    clone.run(*_PLANTS)
+    recorded = history(taken(clone))
+    clone.run(*change)
+    answer = again(recorded, "t", clone)
+    assert any(problem in line for line in answer.problems) if problem else answer.unknown
