@@ -46,6 +46,16 @@ class OpenRows:
         """How many rows there are."""
         return sum(bucket.rows for bucket in self.buckets.values())
 
+    @property
+    def even(self) -> bool:
+        """Whether there are rows, each an even number of times: then the xor of their hashes is zero."""
+        return self.rows > 0 and not any(bucket.xored for bucket in self.buckets.values())
+
+    @property
+    def different(self) -> int:
+        """How many different rows there are an odd number of times, at least."""
+        return sum(part != 0 for part in self.parts)
+
     def touched(self, now: OpenRows) -> int:
         """Return how many rows are not those of `now`, at least: a row that is changed changes one part."""
         buckets = sum(self.buckets.get(name) != now.buckets.get(name) for name in {*self.buckets, *now.buckets})

@@ -249,3 +249,39 @@ def test_what_is_not_known_does_not_hide_a_problem() -> None:
     """One part of a table holds, another one fails: it fails, and the reason of the first is a note."""
     both = joined([Finding(1, "rows", unknown="too many"), Finding(1, "buckets", ("1 row missing",))])
     assert (both.problems, both.unknown, both.notes) == (("1 row missing",), None, ("too many",))
+
+
+LOG = ("CREATE TABLE t (line text)", "INSERT INTO t SELECT 'line ' || n FROM generate_series(1, 40) n")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "change", "said"),
+    [
+        ("other", "INSERT INTO t TABLE t", "problem"),
+        ("other", "INSERT INTO t VALUES ('later'); INSERT INTO t TABLE t", "hold"),
+        ("same", "INSERT INTO t TABLE t", "hold"),
+        ("other", "INSERT INTO t VALUES ('later'), ('line 7')", "note"),
+        ("same", "INSERT INTO t VALUES ('later'), ('later')", "note"),
+    ],
+)
+def test_rows_that_were_loaded_twice_show_where_no_key_forbids_it(
+    clone: Clone, cluster: str, change: str, said: str
+) -> None:
+    """By a dump that was restored twice: each row is there twice. Some rows more, equal or not, are production's."""
+    clone.run(*LOG)
+    recorded = on(cluster, taken(clone))
+    clone.run(*change.split("; "))
+    answer = again(recorded, "t", clone)
+    lines = {"problem": answer.problems, "hold": (answer.unknown,), "note": answer.notes}[said]
+    assert any(("loaded twice" in str(line)) == (said != "note") for line in lines)
+    assert bool(answer.problems) == (said == "problem")
+    assert bool(answer.unknown) == (said == "hold")
+
+
+def test_a_few_equal_rows_may_be_there_twice(clone: Clone) -> None:
+    """A table of three states of which one more of each was written says nothing."""
+    clone.run("CREATE TABLE t (state text)", "INSERT INTO t VALUES ('new'), ('done'), ('failed')")
+    recorded = on("other", taken(clone))
+    clone.run("INSERT INTO t VALUES ('new'), ('done'), ('failed')")
+    answer = again(recorded, "t", clone)
+    assert (answer.problems, answer.unknown) == ((), None)
