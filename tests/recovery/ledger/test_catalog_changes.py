@@ -12,6 +12,7 @@ from opsverify.errors import Inconclusive
 from opsverify.recovery.ledger.catalog import KINDS, read_catalog
 from opsverify.recovery.ledger.catalog_server import MAJOR
 from opsverify.recovery.ledger.definition_text import same_meaning
+from opsverify.recovery.ledger.sequence_values import read_sequence_values
 from opsverify.recovery.verify.catalog_checks import check_catalog, check_large_objects, check_sequence_values
 from opsverify.recovery.verify.questions import Questions, as_in_production
 from tests.support.ledgers import history, now_at, record
@@ -251,3 +252,15 @@ def test_what_another_version_recorded_of_production_holds(clone: Clone) -> None
 def test_definitions_say_the_same(one: str, other: str, same: bool) -> None:  # noqa: FBT001
     """Only what keeps the meaning is rewritten."""
     assert same_meaning(one, other) is same
+
+
+def test_a_sequence_that_was_not_read_when_it_was_recorded_is_named(clone: Clone) -> None:
+    """Set back, it could not be told: whoever asks later, with every right, holds until it is granted and captured."""
+    clone.run("CREATE SEQUENCE numbers", "SELECT nextval('numbers')", "SET ROLE plant_reader")
+    closed = read_sequence_values(clone.source)
+    clone.run("RESET ROLE", "ALTER SEQUENCE numbers RESTART")
+    body = record(clone, chosen={})
+    answer = check_sequence_values(history(body | {"sequences": closed}), clone.source, Inconclusive)
+    assert answer.problems == ()
+    assert "sequence public.numbers: GRANT SELECT on it" in str(answer.unknown)
+    assert check_sequence_values(history(body), clone.source, Inconclusive).unknown is None
