@@ -11,7 +11,7 @@ from opsverify.recovery.ledger.catalog import UNREADABLE, VERSION, changes, read
 from opsverify.recovery.ledger.catalog_server import MAJOR
 from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.sequence_values import list_sequences
-from opsverify.recovery.verify.finding import Finding, apart
+from opsverify.recovery.verify.finding import Finding, apart, while_listed
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -114,7 +114,10 @@ def check_sequence_values(history: History, restored: Source, errors: Errors = (
     """
     sequences = list_sequences(restored)
     problems, unknown = apart(
-        sequences, partial(_wrong_value, history, restored), errors, lambda sequence: sequence.name
+        sequences,
+        while_listed(partial(_wrong_value, history, restored), partial(list_sequences, restored)),
+        errors,
+        lambda sequence: sequence.name,
     )
     if history.catalog_version != VERSION and history.sequences.keys() - {sequence.name for sequence in sequences}:
         unknown.append(_of_another_version("sequences"))

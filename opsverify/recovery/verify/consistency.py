@@ -12,14 +12,13 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from opsverify.language.message import join, say
-from opsverify.recovery.ledger.names import in_sql, narrowed, plain
+from opsverify.recovery.ledger.names import in_sql, narrowed
 from opsverify.recovery.ledger.sequence_values import READABLE, standing
-from opsverify.recovery.verify.finding import Finding, apart
+from opsverify.recovery.verify.finding import Finding, apart, while_listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from opsverify.recovery.ledger.heap_pages import Pages
     from opsverify.recovery.ledger.queries import Source
     from opsverify.recovery.verify.finding import Errors
 
@@ -130,18 +129,13 @@ SELECT (SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
           JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {_OURS})
 """
 
-_UNLOGGED: Final = f"""
-SELECT {plain("n.nspname", "c.relname")} AS name, pg_relation_size(c.oid) / current_setting('block_size')::int8 AS pages
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'm') AND {_OURS}
-"""
-
 
 def check_sequences(source: Source, errors: Errors = ()) -> Finding:
     """Find sequences whose next values their column already holds; each is asked by itself (`errors` may end it)."""
     rows = list(source(_SEQUENCES, {}))
-    closed = [row[0] for row in rows if not row[-1]]
-    problems, unknown = apart((row for row in rows if row[-1]), partial(_behind, source), errors, itemgetter(0))
+    closed = [row[0] for row in rows if row[-1] is False]  # NULL: dropped meanwhile
+    ask = while_listed(partial(_behind, source), partial(source, _SEQUENCES, {}))
+    problems, unknown = apart((row for row in rows if row[-1]), ask, errors, itemgetter(0))
     if closed:
         unknown.append(f"no right to read {', '.join(closed)}: GRANT SELECT on the sequences")
     of = say("of {count} sequences are behind their column", count=len(rows))
@@ -168,39 +162,10 @@ def _behind(source: Source, row: Sequence[Any]) -> Iterator[str]:
 
 def check_foreign_keys(source: Source) -> Finding:
     """Find rows whose referenced row is missing, by an anti-join: VALIDATE trusts the flag, and passes on orphans."""
-    problems, closed = [], []
     rows = list(source(_FOREIGN_KEYS, {}))
-    for name, referencing, referenced, of_ours, of_theirs, ours, theirs, operators, matches_full, hidden in rows:
-        if hidden:
-            closed.append(f"{referencing} {name}")
-            continue
-        # Columns get names of their own: a column may be called like any name here.
-        picked = ", ".join(f"{column} AS ours{nth}" for nth, column in enumerate(ours))
-        parents = ", ".join(f"{column} AS theirs{nth}" for nth, column in enumerate(theirs))
-        equal = " AND ".join(f"r.theirs{nth} {operator} t.ours{nth}" for nth, operator in enumerate(operators))
-        given = " AND ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
-        some = " OR ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
-        named = ", ".join(f"t.ours{nth}" for nth in range(len(ours)))  # written as text for orphans only
-        partly = f" OR ({some}) AND NOT ({given})" if matches_full and len(ours) > 1 else ""
-        sql = f"""
-            SELECT count(*), min(ROW({named})::text)
-              FROM (SELECT {picked}, ctid AS place FROM {of_ours} OFFSET 0) t
-             WHERE t.place IS NOT NULL
-               AND (({given}) AND NOT EXISTS (
-                     SELECT FROM (SELECT {parents}, ctid AS place FROM {of_theirs} OFFSET 0) r
-                      WHERE r.place IS NOT NULL AND {equal}){partly})"""
-        ((orphans, example),) = source(sql, {})
-        if orphans:
-            problems.append(
-                say(
-                    "{referencing} {name}: {orphans:,} rows refer to no row of {referenced}, such as {example}",
-                    referencing=referencing,
-                    name=name,
-                    orphans=orphans,
-                    referenced=referenced,
-                    example=example,
-                )
-            )
+    closed = [f"{row[1]} {row[0]}" for row in rows if row[-1]]
+    ask = while_listed(partial(_orphans, source), partial(source, _FOREIGN_KEYS, {}))
+    problems = [line for row in rows if not row[-1] for line in ask(row)]
     unknown = (
         say("row security narrows what this role reads of {closed}: GRANT it BYPASSRLS", closed=", ".join(closed))
         if closed
@@ -210,38 +175,69 @@ def check_foreign_keys(source: Source) -> Finding:
     return Finding(len(rows), of, tuple(problems), None if problems else unknown)
 
 
+def _orphans(source: Source, row: Sequence[Any]) -> Iterator[str]:
+    name, referencing, referenced, of_ours, of_theirs, ours, theirs, operators, matches_full, _ = row
+    # Columns get names of their own: a column may be called like any name here.
+    picked = ", ".join(f"{column} AS ours{nth}" for nth, column in enumerate(ours))
+    parents = ", ".join(f"{column} AS theirs{nth}" for nth, column in enumerate(theirs))
+    equal = " AND ".join(f"r.theirs{nth} {operator} t.ours{nth}" for nth, operator in enumerate(operators))
+    given = " AND ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
+    some = " OR ".join(f"t.ours{nth} IS NOT NULL" for nth in range(len(ours)))
+    named = ", ".join(f"t.ours{nth}" for nth in range(len(ours)))  # written as text for orphans only
+    partly = f" OR ({some}) AND NOT ({given})" if matches_full and len(ours) > 1 else ""
+    sql = f"""
+        SELECT count(*), min(ROW({named})::text)
+          FROM (SELECT {picked}, ctid AS place FROM {of_ours} OFFSET 0) t
+         WHERE t.place IS NOT NULL
+           AND (({given}) AND NOT EXISTS (
+                 SELECT FROM (SELECT {parents}, ctid AS place FROM {of_theirs} OFFSET 0) r
+                  WHERE r.place IS NOT NULL AND {equal}){partly})"""
+    ((orphans, example),) = source(sql, {})
+    if orphans:
+        yield say(
+            "{referencing} {name}: {orphans:,} rows refer to no row of {referenced}, such as {example}",
+            referencing=referencing,
+            name=name,
+            orphans=orphans,
+            referenced=referenced,
+            example=example,
+        )
+
+
 def check_unique_keys(source: Source) -> Finding:
     """Find rows that share a unique key, by reading the table itself; its index is not used."""
-    problems = []
     rows = list(source(_UNIQUE, {}))
-    for name, quoted, of_table, keys, predicate, nulls_equal in rows:
-        named = [f"k{nth}" for nth in range(len(keys))]
-        picked = ", ".join(f"{key} AS {alias}" for key, alias in zip(keys, named, strict=True))
-        # In a CASE, so that no partial index recognises its predicate.
-        part = f" WHERE CASE WHEN {predicate} THEN true ELSE false END" if predicate else ""
-        given = "" if nulls_equal else "".join(f" AND {alias} IS NOT NULL" for alias in named)
-        read = f"(SELECT {picked}, ctid AS place FROM {of_table}{part} OFFSET 0) t WHERE place IS NOT NULL{given}"
-        if len(named) == 1 and not nulls_equal and _all_differ(source, named[0], read):
-            continue
-        # Ordered before it is grouped: of millions of groups, sorting takes a third of the time of hashing.
-        several = ", ".join(named)
-        sql = f"""
-            SELECT count(*), coalesce(sum(copies - 1), 0), min(key)
-              FROM (SELECT count(*) AS copies, ROW({several})::text AS key
-                      FROM (SELECT {several} FROM {read} ORDER BY {several} OFFSET 0) ordered
-                     GROUP BY {several} HAVING count(*) > 1) doubled"""
-        ((groups, surplus, example),) = source(sql, {})
-        if groups:
-            problems.append(
-                say(
-                    "{quoted} {name}: {number:,} rows too many, key {example} more than once",
-                    quoted=quoted,
-                    name=name,
-                    number=int(surplus),
-                    example=example,
-                )
-            )
-    return Finding(len(rows), say("of {count} unique keys hold duplicates", count=len(rows)), tuple(problems))
+    ask = while_listed(partial(_duplicates, source), partial(source, _UNIQUE, {}))
+    problems = tuple(line for row in rows for line in ask(row))
+    return Finding(len(rows), say("of {count} unique keys hold duplicates", count=len(rows)), problems)
+
+
+def _duplicates(source: Source, row: Sequence[Any]) -> Iterator[str]:
+    name, quoted, of_table, keys, predicate, nulls_equal = row
+    named = [f"k{nth}" for nth in range(len(keys))]
+    picked = ", ".join(f"{key} AS {alias}" for key, alias in zip(keys, named, strict=True))
+    # In a CASE, so that no partial index recognises its predicate.
+    part = f" WHERE CASE WHEN {predicate} THEN true ELSE false END" if predicate else ""
+    given = "" if nulls_equal else "".join(f" AND {alias} IS NOT NULL" for alias in named)
+    read = f"(SELECT {picked}, ctid AS place FROM {of_table}{part} OFFSET 0) t WHERE place IS NOT NULL{given}"
+    if len(named) == 1 and not nulls_equal and _all_differ(source, named[0], read):
+        return
+    # Ordered before it is grouped: of millions of groups, sorting takes a third of the time of hashing.
+    several = ", ".join(named)
+    sql = f"""
+        SELECT count(*), coalesce(sum(copies - 1), 0), min(key)
+          FROM (SELECT count(*) AS copies, ROW({several})::text AS key
+                  FROM (SELECT {several} FROM {read} ORDER BY {several} OFFSET 0) ordered
+                 GROUP BY {several} HAVING count(*) > 1) doubled"""
+    ((groups, surplus, example),) = source(sql, {})
+    if groups:
+        yield say(
+            "{quoted} {name}: {number:,} rows too many, key {example} more than once",
+            quoted=quoted,
+            name=name,
+            number=int(surplus),
+            example=example,
+        )
 
 
 def _all_differ(source: Source, key: str, read: str) -> bool:
@@ -256,40 +252,4 @@ def check_validity(source: Source) -> Finding:
     problems = tuple(str(line) for (line,) in source(_VALIDITY, {}))
     return Finding(
         int(asked), say("of {number:,} indexes, constraints and triggers are not in force", number=int(asked)), problems
-    )
-
-
-def check_unlogged(source: Source, recorded: Mapping[str, Pages] | None) -> Finding:
-    """Find unlogged tables that held rows when they were recorded: recovery empties them, as WAL does not hold them.
-
-    Without a record every unlogged table is one that may have held rows.
-    """
-    rows: Sequence[Any] = list(source(_UNLOGGED, {}))
-    problems, notes = [], []
-    for name, pages in rows:
-        before = (recorded or {}).get(name)
-        if before is not None and before.unlogged:
-            notes.append(
-                say(
-                    "{name} is unlogged, as in production: recovery empties it ({pages:,} pages recorded)",
-                    name=name,
-                    pages=before.pages,
-                )
-            )
-        elif before is None:
-            problems.append(say("{name} is unlogged: recovery empties it, and its size was not recorded", name=name))
-        elif before.pages:
-            problems.append(
-                say(
-                    "{name} is unlogged: it held {pages:,} pages when recorded, {number:,} now",
-                    name=name,
-                    pages=before.pages,
-                    number=int(pages),
-                )
-            )
-    return Finding(
-        len(rows),
-        say("of {count} unlogged tables lost, or will lose, what they held", count=len(rows)),
-        tuple(problems),
-        notes=tuple(notes),
     )

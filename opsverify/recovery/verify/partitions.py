@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
-from opsverify.recovery.verify.finding import Finding, apart
+from opsverify.recovery.verify.finding import Finding, apart, while_listed
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS quoted,
 def check_partitions(source: Source, errors: Errors = ()) -> Finding:
     """Find rows outside the bounds of their partition; each is asked by itself, and may end with one of `errors`."""
     rows = list(source(_PARTITIONS, {}))
-    closed = [quoted for quoted, _, readable in rows if not readable]
+    closed = [quoted for quoted, _, readable in rows if readable is False]
     readable = [(quoted, bound) for quoted, bound, readable in rows if readable]
-    problems, unknown = apart(readable, lambda row: _strangers(source, *row), errors, lambda row: row[0])
+    ask = while_listed(
+        lambda row: _strangers(source, *row), lambda: [(row[0], row[1]) for row in source(_PARTITIONS, {})]
+    )
+    problems, unknown = apart(readable, ask, errors, lambda row: row[0])
     if closed:
         unknown.append(say("no right to read {listed}: GRANT SELECT on them", listed=listed(say("partitions"), closed)))
     of = say("of {count} partitions hold rows of another one", count=len(rows))

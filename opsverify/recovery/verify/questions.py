@@ -29,6 +29,7 @@ from opsverify.recovery.verify import (
     ledger_checks,
     lost_pages,
     partitions,
+    unlogged,
 )
 from opsverify.recovery.verify.finding import Finding, joined
 from opsverify.recovery.verify.ledger_checks import Sampling
@@ -138,7 +139,7 @@ class Questions:
             "foreign_keys": partial(consistency.check_foreign_keys, self.source),
             "unique_keys": partial(consistency.check_unique_keys, self.source),
             "validity": partial(consistency.check_validity, self.source),
-            "unlogged": partial(consistency.check_unlogged, self.source, self.history.pages if self.history else None),
+            "unlogged": partial(unlogged.check_unlogged, self.source, self.history.pages if self.history else None),
         }
         asks["partitions"] = partial(partitions.check_partitions, self.source, self.errors)
         if self.history is None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from opsverify.recovery.ledger.catalog import KINDS
-from opsverify.recovery.verify import amcheck, consistency
+from opsverify.recovery.verify import amcheck, consistency, unlogged
 from opsverify.recovery.verify.catalog_checks import check_catalog
 from opsverify.recovery.verify.finding import Finding, finding_of
 from opsverify.recovery.verify.lost_pages import check_pages
@@ -47,7 +47,7 @@ def test_a_whole_copy_is_consistent(clone: Clone) -> None:
         answer = ask(clone.source)
         assert (answer.problems, answer.unknown) == ((), None)
         assert answer.asked > 0
-    assert consistency.check_unlogged(clone.source, {}).problems == ()
+    assert unlogged.check_unlogged(clone.source, {}).problems == ()
     answer = heaps(clone)
     assert (answer.problems, answer.unknown) == ((), None)
     assert amcheck.check_indexes(clone.server, clone.name).problems == ()
@@ -259,12 +259,12 @@ def test_an_unlogged_table_that_held_rows_is_named(clone: Clone) -> None:
     clone.run("CREATE UNLOGGED TABLE draft (n int)", "INSERT INTO draft SELECT generate_series(1, 500)")
     recorded = history(record(clone))
     clone.run("TRUNCATE draft")  # as recovery does
-    answer = consistency.check_unlogged(clone.source, recorded.pages)
+    answer = unlogged.check_unlogged(clone.source, recorded.pages)
     assert answer.problems == ()
     assert answer.notes == ("public.draft is unlogged, as in production: recovery empties it (3 pages recorded)",)
-    assert "its size was not recorded" in consistency.check_unlogged(clone.source, None).problems[0]
+    assert "its size was not recorded" in unlogged.check_unlogged(clone.source, None).problems[0]
     clone.run("ALTER TABLE plain SET UNLOGGED")
-    (problem,) = consistency.check_unlogged(clone.source, recorded.pages).problems
+    (problem,) = unlogged.check_unlogged(clone.source, recorded.pages).problems
     assert problem.startswith("public.plain is unlogged: it held 9 pages")
 
 
