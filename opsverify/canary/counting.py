@@ -57,7 +57,8 @@ class Counting:
         self._totals = {
             (scope, name): GrowthTally((name,), self.instances[scope]) for scope in SCOPES for name in _TOTALS
         }
-        self._duplicates = {scope: Duplicates(_TOTALS, setup.instance_label) for scope in SCOPES}
+        by_value = setup.policy.finds_scrapers
+        self._duplicates = {scope: Duplicates(_TOTALS, setup.instance_label, by_value=by_value) for scope in SCOPES}
         self._in_turn = {scope: ReadInTurn(self.instances[scope]) for scope in SCOPES}
         if setup.policy.strict_series:
             for (scope, _), tally in self._totals.items():

@@ -36,7 +36,7 @@ class CriterionCount:
         self._excuse_quiet = policy.excuse_quiet
         self.tally = GrowthTally((counted.bad, counted.trials), instances, policy.warm_up_s, counted.picked_by)
         self._strict = policy.strict_series
-        self._duplicates = Duplicates((counted.bad, counted.trials), instances.label)
+        self._duplicates = Duplicates((counted.bad, counted.trials), instances.label, by_value=policy.finds_scrapers)
         self.tally.left_out = self._duplicates.left_out
         self._keys = self._duplicates.keys
         self._buckets = Buckets() if policy.strict_series and counted.bad == WITHIN_LIMIT else None

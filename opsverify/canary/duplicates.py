@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from opsverify.canary.sample_columns import rows_of
 from opsverify.canary.unseen import shown
 from opsverify.language.message import say
-from opsverify.metrics.counters import scraped_twice
 from opsverify.metrics.identity import labels_of
+from opsverify.metrics.scraped_by import scraped_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,9 +24,13 @@ _TURNS: Final = 8
 
 
 class Duplicates:
-    """Series of some signals, and which of them are another one scraped again; `left_out` by signal and key."""
+    """Series of some signals, and which of them are another one scraped again; `left_out` by signal and key.
 
-    def __init__(self, signals: Iterable[str], instance_label: str) -> None:
+    `by_value`: as `Policy.finds_scrapers`.
+    """
+
+    def __init__(self, signals: Iterable[str], instance_label: str, *, by_value: bool) -> None:
+        self._by_value = by_value
         self.keys: dict[str, set[str]] = {name: set() for name in signals}
         self.left_out: set[tuple[str, str]] = set()
         self._label = instance_label
@@ -40,7 +44,7 @@ class Duplicates:
             if new:
                 known.update(new)
                 found[name] = new
-                twice = scraped_twice(sorted(known), self._label)
+                twice = scraped_twice(sorted(known), self._label, by_value=self._by_value)
                 self._found |= dict.fromkeys(twice)
                 self.left_out |= {(name, key) for key in twice}
         return found

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from opsverify.canary.fault import Fault
 from opsverify.canary.progress import Counts
-from opsverify.metrics.counters import Tally, instance_of, reason_against, scraped_twice
+from opsverify.metrics.counters import Tally, instance_of, reason_against
+from opsverify.metrics.scraped_by import scraped_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +42,7 @@ class CriterionTally:
         """Add the samples of one step (which the scrape state has already); counts that are complete by now."""
         for name in self._signals:
             series = signals.get(name, {})
-            twice = scraped_twice(sorted({*self._scrapes.latest.get(name, {}), *series}))
+            twice = scraped_twice(sorted({*self._scrapes.latest.get(name, {}), *series}), by_value=False)
             self._duplicates |= dict.fromkeys(twice)
             for key in series.keys() - set(twice):
                 usable = {at: value for at, value in series[key].items() if reason_against(value) is None}

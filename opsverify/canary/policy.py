@@ -70,6 +70,7 @@ class Policy:
     `awaits_late`: an instance whose samples always come late is not lost for that, and one that shows nothing in
     the window while its target is there is lost, and not over. `doubts_falls`: a counter that fell is a restart
     only where one process can have counted its new value since the scrape before, or its start time says so.
+    `finds_scrapers`: two jobs that scrape one process are found whatever other labels each attaches.
     """
 
     shortest_s: float = 600.0
@@ -95,6 +96,7 @@ class Policy:
     alerts_go_on: bool = True
     awaits_late: bool = True
     doubts_falls: bool = True
+    finds_scrapers: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.step_s <= self.shortest_s <= self.longest_s:

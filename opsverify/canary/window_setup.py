@@ -41,6 +41,7 @@ LATER_SETTINGS: Final[dict[str, Any]] = {
     "alerts_go_on": False,
     "awaits_late": False,
     "doubts_falls": False,
+    "finds_scrapers": False,
 }
 """Settings that windows of rule 3 had not in the beginning."""
 

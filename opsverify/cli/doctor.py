@@ -26,11 +26,13 @@ from opsverify.errors import OpsVerifyError
 from opsverify.language.message import say
 from opsverify.language.tell import tell
 from opsverify.metrics.same_series import Told, same_text, suspects, told_if_answered
+from opsverify.metrics.scraped_by import scraped_twice
 from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
 from opsverify.probes.access import access_to
 from opsverify.probes.alertmanager import Alertmanager
 from opsverify.probes.inbox import Inbox
 from opsverify.probes.mcp import Mcp
+from opsverify.probes.prometheus_values import Series
 
 if TYPE_CHECKING:
     import argparse
@@ -125,9 +127,13 @@ def _metrics(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
             scopes = [
                 config.signals.requests.selector(scope) for scope in (target.canary.canary, target.canary.baseline)
             ]
+            label = target.canary.instance_label or ""
             apart = attempt("canary.canary, canary.baseline", lambda: _apart(prometheus, *scopes))
             if not apart.ok:
                 yield apart
+            once = attempt("prometheus, canary", lambda: _once(prometheus, scopes, label))
+            if not once.ok:
+                yield once
 
 
 def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterator[DoctorFinding]:
@@ -162,6 +168,21 @@ def _apart(prometheus: Prometheus, canary: str, baseline: str) -> str:
             )
         )
     return say("no series is in both scopes")
+
+
+def _once(prometheus: Prometheus, scopes: Sequence[str], instance_label: str) -> str:
+    for scope in scopes:
+        keys = sorted(Series(sample.labels, ()).key for sample in prometheus.instant(scope).samples)
+        for twice in scraped_twice(keys, instance_label):
+            raise OpsVerifyError(
+                say(
+                    "{selector}: {{{series}}} is scraped by two jobs or replicas, and the canary's stages hold; select "
+                    "one of them in [canary], or name the label that tells processes apart (canary.instance_label)",
+                    selector=scope,
+                    series=twice,
+                )
+            )
+    return say("no series is scraped twice")
 
 
 def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:

@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _INSTANCE: Final = re.compile(r"(?:^|,)instance=([^,]*)")
-_SCRAPER: Final = re.compile(r"(?:^|(?<=,))(job|prometheus|\w*replica\w*)=[^,]*,?")
-"""Labels that say who scraped a series; those of replicas are named freely (`replica`, `prometheus_replica`)."""
-_SCRAPER_MARKS: Final = ("job=", "prometheus=", "replica")
-"""One of which every text that matches has: found sooner."""
 
 
 _SMALL: Final = 0.01
@@ -151,25 +147,6 @@ def first_scrapes(signals: Iterable[Mapping[str, Mapping[float, float]]]) -> dic
                 instance = process_of(key)
                 first[instance] = min(first.get(instance, math.inf), *points)
     return first
-
-
-def scraped_twice(series: Iterable[str], instance_label: str = "") -> tuple[str, ...]:
-    """List series that differ from an earlier one only in who scraped them: they would count twice.
-
-    `instance_label` tells processes apart, whatever its name.
-    """
-    keys = tuple(series)
-    labels = ",".join(keys)
-    if not any(mark in labels for mark in _SCRAPER_MARKS):
-        return ()
-    found: set[str] = set()
-    twice: list[str] = []
-    for key in keys:
-        bare = _SCRAPER.sub(lambda found: found[0] if found[1] == instance_label else "", key).rstrip(",")
-        if bare in found:
-            twice.append(key)
-        found.add(bare)
-    return tuple(twice)
 
 
 def increments(

@@ -13,10 +13,11 @@ from opsverify.core.interval import Share
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
 from opsverify.metrics.counted_elsewhere import require_a_part
-from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments, instance_of, scraped_twice
+from opsverify.metrics.counters import InstanceTimes, first_scrapes, increments, instance_of
 from opsverify.metrics.earlier_values import earlier_values
 from opsverify.metrics.freshness import require_fresh
 from opsverify.metrics.same_series import require_told_apart
+from opsverify.metrics.scraped_by import scraped_twice
 from opsverify.metrics.signal_meaning import require_meaning
 from opsverify.units import duration, elapsed, parse_duration
 

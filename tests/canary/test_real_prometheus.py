@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opsverify.canary.watch import GateWatch
+    from opsverify.cli.doctor_findings import DoctorFinding
 
 SHORT = Policy(step_s=30, shortest_s=300, longest_s=599)
 LONG = Policy(step_s=30, shortest_s=600, longest_s=1200)
@@ -38,8 +39,17 @@ PROFILES: dict[str, Cluster] = {
     "collector": cluster(2, collector(start=False)[:2], policy=SHORT),
     "collector-failing": cluster(2, collector(start=False)[:2], BAD, policy=SHORT),
     "replicas": Cluster([*pods(2), *pods(1, "baseline")], seed=3, policy=SHORT),
+    "monitors": Cluster([*pods(2), *pods(1, "baseline")], seed=3, policy=SHORT),
 }
 """Windows by profile; the offsets of the scrapes are as `pods` gives them."""
+SCRAPERS: dict[str, tuple[dict[str, str], ...]] = {
+    "replicas": ({"replica": "a"}, {"replica": "b"}),
+    "monitors": (
+        {"job": "judgment", "service": "judgment", "endpoint": "http-metrics"},
+        {"job": "prod/judgment", "endpoint": "http"},
+    ),
+}
+"""By profile, what each of two scrapers attaches: replicas, or the ServiceMonitor and PodMonitor of an operator."""
 PAST_S = 300
 """The windows began so long ago, and last for ten or twenty minutes: now is in each of them."""
 
@@ -56,10 +66,9 @@ def url(tmp_path_factory: pytest.TempPathFactory, began: float) -> Iterator[str]
     stored = []
     for profile, world in PROFILES.items():
         for pairs, samples in NamedCluster(world).series.items():
-            for replica in ("a", "b") if profile == "replicas" else ("",):
-                labels = dict(pairs) | {"profile": profile} | ({"replica": replica} if replica else {})
-                # The second replica scrapes two seconds later.
-                late = 2 if replica == "b" else 0
+            for late, attached in enumerate(SCRAPERS.get(profile, ({},))):
+                # The second one scrapes a second later.
+                labels = dict(pairs) | {"profile": profile} | attached
                 stored.append((labels, [(at - START + began + late, value) for _, at, value in samples]))
     with holding(tmp_path_factory.mktemp("prometheus"), stored) as found:
         yield found
@@ -85,13 +94,14 @@ def test_a_profile_is_counted_as_what_was_exported(url: str, began: float, profi
     assert counted == expected
 
 
-def test_a_second_replica_is_counted_once_and_named(url: str, began: float) -> None:
-    """Every series is there twice, under a label that any replica may have: evidence is not doubled."""
-    found = window(url, began, "replicas")
+@pytest.mark.parametrize(("profile", "label"), [("replicas", "replica=b"), ("monitors", "job=")])
+def test_a_second_scraper_is_counted_once_and_named(url: str, began: float, profile: str, label: str) -> None:
+    """Every series is there twice, under the labels of a replica or of another job: evidence is not doubled."""
+    found = window(url, began, profile)
     assert found.decision.outcome.value == "hold"
-    assert any("duplicate series" in reason and "replica=b" in reason for reason in found.decision.reasons)
+    assert any("duplicate series" in reason and label in reason for reason in found.decision.reasons)
     trials = sum(canary.trials for canary, _ in found.progress[0].history)
-    assert trials == pytest.approx(PROFILES["replicas"].truth(PROFILES["replicas"].policy.longest_s)[0], rel=0.05)
+    assert trials == pytest.approx(PROFILES[profile].truth(PROFILES[profile].policy.longest_s)[0], rel=0.05)
 
 
 def test_the_newest_samples_are_asked_for(url: str) -> None:
@@ -102,14 +112,31 @@ def test_the_newest_samples_are_asked_for(url: str) -> None:
         assert before - MOST_SKEW_S <= prometheus.now() <= time.time() + MOST_SKEW_S
 
 
+@pytest.mark.parametrize("profile", ["minute", "replicas", "monitors"])
+def test_doctor_finds_what_is_scraped_twice(url: str, tmp_path: Path, profile: str) -> None:
+    """Before a release, and not after the first window that holds."""
+    scopes = "\n".join(f"{scope} = '{matchers}'" for scope, matchers in of_profile(profile).items())
+    found = of_doctor(url, tmp_path, f"[canary]\n{scopes}\n", '"prometheus", ', '"canary", ')
+    twice = found.get("prometheus, canary")
+    assert (twice is None) == (profile == "minute")
+    assert twice is None or "is scraped by two jobs or replicas" in twice.text
+
+
 def test_doctor_finds_every_signal(url: str, tmp_path: Path) -> None:
     """What the profiles export is found by name, with the buckets of the limit; nothing is found wrong."""
-    absent = ("llm_calls", "llm_cost", "llm_parses", "workflows", "mcp_calls", "cache_lookups")
-    signals = "".join(f'{name} = {{ absent = "not simulated" }}\n' for name in absent)
-    path = tmp_path / "t.toml"
-    smallest = SMALLEST.replace('"prometheus", ', "")
-    tables = f'[prometheus]\nurl = "{url}"\ntimeout_s = {ANSWER_WITHIN_S}\n[prometheus.signals]\n{signals}'
-    path.write_text(f"{smallest}\n{tables}", encoding="utf-8")
-    found = {finding.part: finding for finding in doctor._metrics(*load_target(path))}
+    found = of_doctor(url, tmp_path, "", '"prometheus", ')
     assert {"prometheus", "signals.requests", "signals.request_errors", "limits.judgment_p95"} <= found.keys()
     assert [finding for finding in found.values() if not finding.ok] == []
+
+
+def of_doctor(url: str, folder: Path, more: str, *present: str) -> dict[str, DoctorFinding]:
+    """What doctor finds of the metrics of a target with these parts, by the finding's part."""
+    absent = ("llm_calls", "llm_cost", "llm_parses", "workflows", "mcp_calls", "cache_lookups")
+    signals = "".join(f'{name} = {{ absent = "not simulated" }}\n' for name in absent)
+    path = folder / "t.toml"
+    smallest = SMALLEST
+    for part in present:
+        smallest = smallest.replace(part, "")
+    tables = f'[prometheus]\nurl = "{url}"\ntimeout_s = {ANSWER_WITHIN_S}\n[prometheus.signals]\n{signals}'
+    path.write_text(f"{smallest}\n{tables}\n{more}", encoding="utf-8")
+    return {finding.part: finding for finding in doctor._metrics(*load_target(path))}

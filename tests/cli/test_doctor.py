@@ -166,7 +166,8 @@ def test_a_series_of_canary_and_baseline_is_found(
     probe = "opsverify.probes.prometheus.Prometheus"
     monkeypatch.setattr(f"{probe}.now", lambda _: 1_700_000_000.0)
     monkeypatch.setattr(
-        f"{probe}.instant", lambda _, query: SimpleNamespace(samples=[object()] * (both if " and " in query else 1))
+        f"{probe}.instant",
+        lambda _, query: SimpleNamespace(samples=[SimpleNamespace(labels={})] * (both if " and " in query else 1)),
     )
     absent = {name: {"absent": "no"} for name, field in Signals.model_fields.items() if field.default is not None}
     signals = "".join(f'{name} = {{ absent = "no" }}\n' for name in absent if name != "requests")

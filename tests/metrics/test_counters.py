@@ -16,7 +16,6 @@ from opsverify.metrics.counters import (
     first_scrapes,
     increments,
     instance_of,
-    scraped_twice,
 )
 from opsverify.metrics.coverage import coverage
 
@@ -132,26 +131,6 @@ def test_edges_must_ascend(edges: list[float]) -> None:
     """A clock that ran backwards is refused."""
     with pytest.raises(ValueError, match="ascending"):
         increments({}, edges)
-
-
-def test_series_scraped_twice_are_found() -> None:
-    """Two jobs that scrape one pod would double every count."""
-    twice = [
-        A,
-        "code=200,instance=a:1,job=x",
-        "code=200,instance=a:1,job=y,path=/",
-        "code=500,instance=a:1,job=y",
-    ]
-    assert scraped_twice(twice) == (twice[1],)
-
-
-@pytest.mark.parametrize("label", ["replica", "prometheus_replica", "__replica__", "rule_replica"])
-def test_replicas_are_named_freely(label: str) -> None:
-    """A second replica's series are found under any such label, unless it tells processes apart by the target."""
-    series = tuple(f"{label}={name},code=200,instance=a:1" for name in "ab")
-    assert scraped_twice(series) == (series[1],)
-    assert scraped_twice(series, label) == ()
-    assert scraped_twice([A, B, OTHER]) == ()
 
 
 def test_the_instance_is_read_from_the_key() -> None:
