@@ -23,10 +23,10 @@ _TEMPLATE: Final = "{{"
 
 @dataclass(frozen=True)
 class Routes:
-    """The tree of routes, and how many integrations each receiver has."""
+    """The tree of routes, and the integrations of each receiver by kind (`webhook`), one for each of them."""
 
     root: Mapping[str, Any]
-    integrations: Mapping[str, int]
+    integrations: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def of(cls, configuration: str) -> Routes:
@@ -36,7 +36,12 @@ class Routes:
         try:
             content = yaml.safe_load(configuration)
             receivers = {
-                one["name"]: sum(len(value or ()) for key, value in one.items() if key.endswith("_configs"))
+                one["name"]: tuple(
+                    key.removesuffix("_configs")
+                    for key, value in one.items()
+                    if key.endswith("_configs")
+                    for _ in value or ()
+                )
                 for one in content["receivers"]
             }
             return cls(content["route"], receivers)

@@ -12,7 +12,7 @@ from opsverify.periodic.alert_routes import Routes
 from opsverify.periodic.silences import in_force
 from opsverify.periodic.watchdog import broken_hop
 from opsverify.probes.alerts import Alert, Matcher, Silence
-from opsverify.probes.prometheus_values import Rule
+from opsverify.probes.prometheus_values import Rule, Series
 
 if TYPE_CHECKING:
     from opsverify.periodic.silences import SilenceInForce
@@ -95,8 +95,27 @@ templates: []
 class Chain:
     """A Prometheus and an Alertmanager in one state each."""
 
-    def __init__(self, *, loaded: bool = True, fires: bool = True, routed: tuple[str, ...] | None = ("inbox",)) -> None:
-        self.loaded, self.fires, self.routed = loaded, fires, routed
+    def __init__(
+        self,
+        *,
+        loaded: bool = True,
+        fires: bool = True,
+        routed: tuple[str, ...] | None = ("inbox",),
+        sent: tuple[float, float] | None = (5.0, 0.0),
+    ) -> None:
+        self.loaded, self.fires, self.routed, self.sent = loaded, fires, routed, sent
+
+    def now(self) -> float:
+        """The time of the newest sample."""
+        return 900.0
+
+    def history(self, selector: str, _span_s: float, _at: float) -> tuple[Series, ...]:
+        """Requests to a webhook and those that failed, of a quarter of an hour; none where nobody scrapes them."""
+        assert 'integration="webhook"' in selector
+        if self.sent is None:
+            return ()
+        grown = self.sent["failed" in selector]
+        return (Series({"instance": "alertmanager:9093"}, ((15.0, 100.0), (900.0, 100.0 + grown))),)
 
     def rules(self) -> tuple[Rule, ...]:
         """The watchdog, where it is loaded."""
@@ -119,6 +138,13 @@ class Chain:
     ("chain", "hop"),
     [
         (Chain(), None),
+        (Chain(sent=(5.0, 4.0)), None),
+        (Chain(sent=(0.0, 0.0)), None),
+        (Chain(sent=None), None),
+        (
+            Chain(sent=(5.0, 5.0)),
+            "receiver: all 5 requests of integration webhook failed in the last 15m; see Alertmanager's log",
+        ),
         (Chain(loaded=False), "rule: Watchdog is not loaded in Prometheus"),
         (Chain(fires=False), "Prometheus: Watchdog is loaded and does not fire"),
         (Chain(routed=None), "Alertmanager: Watchdog fires in Prometheus and does not arrive"),
@@ -134,7 +160,7 @@ def test_the_hop_that_lacks_the_watchdog_is_named(chain: Chain, hop: str | None)
 
 def test_receivers_that_cannot_be_read_are_no_pass() -> None:
     """A configuration in another style, or a receiver that it does not list: inconclusive."""
-    assert Routes.of(ROUTED).integrations == {"inbox": 1, "nobody": 0, "empty": 0}
+    assert Routes.of(ROUTED).integrations == {"inbox": ("webhook",), "nobody": (), "empty": ()}
     for unreadable in ('{"receivers": []}', "receivers:\nroute: {}\n", "receivers: [", ""):
         with pytest.raises(Inconclusive, match="its routes cannot be read"):
             Routes.of(unreadable)
