@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -14,20 +15,24 @@ from opsverify.config.matchers import parse_matchers
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SCOPE = "$scope"
 _HISTOGRAM: Final = {"durations", "duration_buckets"}
 _METRIC: Final = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{")
 
-_OTHER_UNIT: Final = re.compile(r"_(ms|msec|millis|milliseconds|us|usec|microseconds|ns|nsec|nanoseconds)(?:_bucket)?$")
-"""A unit of a metric's name that is no second."""
+Unit = Literal["s", "ms", "us", "ns"]
+_PER_SECOND: Final[dict[Unit, int]] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_UNIT: Final = re.compile(
+    r"_(?:(?P<s>seconds)|(?P<ms>ms|msec|millis|milliseconds)|(?P<us>us|usec|microseconds)|(?P<ns>ns|nsec|nanoseconds))"
+    r"(?:_bucket)?$"
+)
 
 
-def other_unit(metric: str) -> str | None:
-    """The unit in the name of a histogram, where it is no second."""
-    found = _OTHER_UNIT.search(metric)
-    return found[1] if found else None
+def named_unit(metric: str) -> Unit | None:
+    """The unit that the name of a histogram ends in; None where it names none."""
+    found = _UNIT.search(metric)
+    return next((unit for unit in _PER_SECOND if found and found[unit]), None)
 
 
 class Signal(BaseModel):
@@ -35,7 +40,7 @@ class Signal(BaseModel):
 
     `metric` plus label matchers `match`; a whole `promql` selector holding `$scope`; or `absent`, the reason why this
     platform has no such signal. `native`: a native histogram, which has no series of its own for a bucket. `same_as`:
-    the signal whose series this one counts as well, where that is meant.
+    the signal whose series this one counts as well, where that is meant. `unit`: of the buckets' bounds (default `s`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
@@ -46,6 +51,7 @@ class Signal(BaseModel):
     absent: str | None = None
     native: bool = False
     same_as: str | None = None
+    unit: Unit | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Signal:
@@ -86,8 +92,12 @@ class Signal(BaseModel):
         return f"{self.metric}{{{matchers}}}"
 
     def bucket(self, bound: float, scope: str = "") -> str:
-        """The selector of the bucket up to `bound`, however its label spells the number; native: the histogram."""
-        return self.selector(scope, "" if self.native else le_matcher(bound))
+        """The selector of the bucket up to `bound` seconds, however its label spells it; native: of the histogram."""
+        return self.selector(scope, "" if self.native else le_matcher(self.bound(bound)))
+
+    def bound(self, limit_s: float) -> float:
+        """A limit in seconds as the label `le` of these buckets has it."""
+        return float(Decimal(repr(limit_s)) * _PER_SECOND[self.unit or "s"])
 
     @property
     def canonical(self) -> tuple[str, ...]:
@@ -164,14 +174,7 @@ class Signals(BaseModel):
                     same_as=signal.same_as,
                     known=known,
                 )
-        buckets = given.get("duration_buckets")
-        if buckets is not None and (unit := other_unit(buckets.name or "")) is not None:
-            yield say(
-                "duration_buckets: {metric} counts in {unit} by its name, the limit judgment_p95 is in seconds: a "
-                "bucket of the same number would be another time; export seconds, or record it with le in seconds",
-                metric=buckets.name,
-                unit=unit,
-            )
+        yield from self._problems_of_units(given)
         for share in SHARES.values():
             trials, bad = (getattr(self, name) for name in (share.trials, share.bad))
             if trials.absent is not None and bad.absent is None and share.bad in self.model_fields_set:
@@ -180,6 +183,23 @@ class Signals(BaseModel):
                     bad=share.bad,
                     trials=share.trials,
                 )
+
+    def _problems_of_units(self, given: Mapping[str, Signal]) -> Iterator[str]:
+        for name, signal in given.items():
+            if signal.unit is not None and (name != "duration_buckets" or signal.native):
+                yield say("{name}: unit is of duration_buckets that are no native histogram; leave it out", name=name)
+        buckets = given.get("duration_buckets")
+        if buckets is None:
+            return
+        unit, named = buckets.unit or "s", named_unit(buckets.name or "")
+        if named not in (None, unit):
+            yield say(
+                "duration_buckets: {metric} counts in {named} by its name, not in {unit}: a bucket of the same number "
+                'would be another time; say unit = "{named}"',
+                metric=buckets.name,
+                named=named,
+                unit=unit,
+            )
 
     def meant(self, one: str, other: str) -> bool:
         """Whether two signals may count the same series: by `same_as`, or as a native histogram and its count."""

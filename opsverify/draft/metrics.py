@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from opsverify.config.signals import other_unit
+from opsverify.metrics.status_values import KINDS, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 Labels = dict[str, tuple[str, ...]]
 """Values of each label of one metric, in order."""
 
-_REQUESTS: Final = re.compile(r"requests?(_total|_count)?$")
-_DURATIONS: Final = re.compile(r"(duration|latency|request|response).*seconds|seconds.*(duration|latency)")
-_STATUS: Final = ("code", "status", "status_code", "http_status_code", "http_response_status_code", "http_status")
+_REQUESTS: Final = re.compile(r"(requests?|handled|rq_xx)(_total|_count)?$")
+_DURATIONS: Final = re.compile(r"(duration|latency|request|response).*(seconds|_ms)|seconds.*(duration|latency)")
+_STATUS: Final = (
+    "code", "status", "status_code", "http_status_code", "http_response_status_code", "http_status", "response_code",
+    "grpc_code", "envoy_response_code_class", "outcome",
+)  # fmt: skip
 _FAILED: Final = ("5xx", "error", "failed", "failure", "fail")
 _OF_OTHERS: Final = re.compile(
-    r"^(prometheus|alertmanager|scrape|up$|go_|process_|python_|jvm_|node_|kube|container|etcd|apiserver|promhttp|net_)"
+    r"^(prometheus|alertmanager|scrape|up$|go_|process_|python_|jvm_|nodejs_(gc|eventloop)|node_|kube|container|etcd|apiserver|promhttp|net_)"
 )
 """Metrics of Prometheus itself, of language runtimes, hosts and Kubernetes: none of a platform's own requests."""
 _SPLITS: Final = ("track", "slot", "role", "variant", "color", "colour", "release", "deployment", "version")
@@ -109,19 +112,20 @@ def _labels(series: Iterable[Mapping[str, str]]) -> Labels:
 def guess(seen: SeenMetrics) -> GuessedSignals:
     """Return the signals of requests and their durations, where names and labels give them."""
     counters = [metric for metric in seen.candidates if metric.kind == "counter"]
-    histograms = [
-        metric for metric in seen.candidates if metric.kind == "histogram" and other_unit(metric.name) is None
-    ]
+    histograms = [metric for metric in seen.candidates if metric.kind == "histogram"]
+    # OpenTelemetry and many a Node service count their requests in the histogram of durations alone.
+    counted = [metric for metric in histograms if _status_of(metric.labels) is not None]
     signals: dict[str, tuple[str, str]] = {}
     notes: list[str] = []
-    requests = max(counters, key=_as_requests, default=None)
+    requests = max([*counters, *counted], key=_as_requests, default=None)
     split = None
     if requests is not None:
-        signals["requests"] = (requests.name, "")
+        name = f"{requests.name}_count" if requests.kind == "histogram" else requests.name
+        signals["requests"] = (name, "")
         bad, note = _bad_ones(requests.labels)
         if bad:
-            signals["request_errors"] = (requests.name, bad)
-        notes.append(f"{requests.name}: {note}")
+            signals["request_errors"] = (name, bad)
+        notes.append(f"{name}: {note}")
         split = _split(requests.labels)
     durations = max(histograms, key=lambda metric: _beside(metric, requests), default=None)
     if durations is not None:
@@ -130,9 +134,11 @@ def guess(seen: SeenMetrics) -> GuessedSignals:
     return GuessedSignals(signals, tuple(notes), split)
 
 
-def _as_requests(metric: SeenMetric) -> tuple[bool, bool, int]:
-    """Order counters by how likely they count the requests: a status, `http` in the name, the fewest words."""
-    return _status_of(metric.labels) is not None, "http" in metric.name, -len(metric.name.split("_"))
+def _as_requests(metric: SeenMetric) -> tuple[bool, bool, bool, bool, int]:
+    """Order by how likely one counts the requests served: a status, no client, a counter, `http`, the fewest words."""
+    words = metric.name.split("_")
+    served = "client" not in words
+    return _status_of(metric.labels) is not None, served, metric.kind == "counter", "http" in metric.name, -len(words)
 
 
 def _beside(metric: SeenMetric, requests: SeenMetric | None) -> tuple[int, int]:
@@ -154,13 +160,14 @@ def _bad_ones(labels: Labels) -> tuple[str, str]:
         return "", f"no label of a status; labels: {', '.join(labels) or 'none'}"
     values = labels[status]
     seen = f"{status} is {', '.join(values[:_VALUES])}" + (", ..." if len(values) > _VALUES else "")
-    if values and all(re.fullmatch(r"[1-5]\d\d", value) for value in values):
-        return f'{status}=~"5.."', seen
+    kind = kind_of(status, values)
+    if kind is not None and kind is KINDS[0]:
+        return f"{status}{kind.matcher}", seen
     words = [value for value in values if value.lower() in _FAILED]
     if words:
         return _matcher(status, words[0]), seen
-    if values and all(re.fullmatch(r"[1-5]xx", value) for value in values):
-        return f'{status}="5xx"', f"{seen}; no failed one yet"
+    if kind is not None:
+        return f"{status}{kind.matcher}", f"{seen}; no failed one yet"
     return "", f"{seen}; none of them is a failed request"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tomli_w
 
-from opsverify.config.signals import SHARES, Signals
+from opsverify.config.signals import SHARES, Signals, named_unit
 from opsverify.language.plain import plain_line
 
 if TYPE_CHECKING:
@@ -107,8 +107,14 @@ def _prometheus(seen: SeenPrometheus | None) -> Iterator[str]:
 def _signal(name: str, guessed: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     if name in guessed:
         metric, match = guessed[name]
-        matched = f", {_inline('match', match)}" if match else ""
-        yield f"{name} = {{ {_inline('metric', metric)}{matched} }}  # ?"
+        more = {"match": match} if match else {}
+        unit = named_unit(metric)
+        if name == "duration_buckets" and unit not in (None, "s"):
+            more["unit"] = str(unit)
+        if name == "durations" and guessed[name] == guessed.get("requests"):
+            more["same_as"] = "requests"
+        keys = ", ".join(_inline(key, value) for key, value in ({"metric": metric} | more).items())
+        yield f"{name} = {{ {keys} }}  # ?"
     elif name not in _NAMED_WITH_OTHERS or (name == "request_errors" and "requests" in guessed):
         yield f"{name} = {{ {_inline('absent', _NOT_SEEN)} }}"
 

@@ -23,7 +23,8 @@ from opsverify.config.matchers import parse_matchers
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
 from opsverify.language.message import say
-from opsverify.metrics.signal_meaning import BAD_STATUSES, LOOKED_BACK, picks
+from opsverify.metrics.signal_meaning import LOOKED_BACK, picks
+from opsverify.metrics.status_values import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +136,7 @@ def _leaves_bad_ones(good: Signal, trials: Signal) -> bool:
     """Whether a selector of good ones would leave out bad ones that nobody has seen yet."""
     for label, sign, value in parse_matchers(good.match):
         if label not in trials.labels and not picks(sign, value, _NO_VALUE):
-            return not any(picks(sign, value, status) for status in BAD_STATUSES)
+            return not any(picks(sign, value, status) for status in FAILED)
     return False
 
 

@@ -2,7 +2,7 @@
 
 A share whose bad ones are picked by a selector that never matched anything (a misspelt label, `5xx` instead of `500`)
 is 0 % for ever. It proves nothing until the selector matches, or until what it would match is known to be a value of
-the same kind as those that exist.
+the same kind as those that exist, or any value that does not exist yet (`outcome!="ok"`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from opsverify.config.matchers import parse_matchers
 from opsverify.config.signals import SHARES
 from opsverify.errors import Inconclusive
 from opsverify.language.message import join, say
+from opsverify.metrics.status_values import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 LOOKED_BACK: Final = "7d"
 """How far back a selector may have matched."""
 _MOST_VALUES: Final = 12
-_STATUS: Final = re.compile(r"[1-5][0-9][0-9]")
-BAD_STATUSES: Final = ("500", "502", "503", "504")
+_NEW_VALUE: Final = "-"
+"""A label value that nothing exports: a selector that picks it picks whatever is new."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,15 @@ class SignalMeaning:
 
     @property
     def of_known_kind(self) -> bool:
-        """Whether the values seen are HTTP status codes, and the selector picks server errors out of them."""
-        return bool(self.picked) and all(
-            self.values.get(label)
-            and all(_STATUS.fullmatch(value) for value in self.values[label])
-            and any(picks(sign, value, status) for status in BAD_STATUSES)
-            for label, sign, value in self.picked
-        )
+        """Whether the selector would pick a failure: one of the kind that all values seen are of, or any new value."""
+        return bool(self.picked) and all(map(self._would_pick, self.picked))
+
+    def _would_pick(self, matcher: tuple[str, str, str]) -> bool:
+        label, sign, value = matcher
+        values = self.values.get(label, ())
+        kind = kind_of(label, values)
+        candidates = (_NEW_VALUE,) if kind is None else (_NEW_VALUE, *kind.failed)
+        return bool(values) and any(picks(sign, value, candidate) for candidate in candidates)
 
     @property
     def fault(self) -> str | None:

@@ -13,7 +13,7 @@ import pytest
 
 from opsverify.canary.policy import Policy
 from opsverify.canary.window_setup import MOST_SKEW_S
-from opsverify.cli import doctor
+from opsverify.cli.doctor_metrics import metric_findings
 from opsverify.config.load import load_target
 from opsverify.config.model import PrometheusConfig
 from opsverify.probes.prometheus import Prometheus
@@ -139,4 +139,4 @@ def of_doctor(url: str, folder: Path, more: str, *present: str) -> dict[str, Doc
         smallest = smallest.replace(part, "")
     tables = f'[prometheus]\nurl = "{url}"\ntimeout_s = {ANSWER_WITHIN_S}\n[prometheus.signals]\n{signals}'
     path.write_text(f"{smallest}\n{tables}\n{more}", encoding="utf-8")
-    return {finding.part: finding for finding in doctor._metrics(*load_target(path))}
+    return {finding.part: finding for finding in metric_findings(*load_target(path))}

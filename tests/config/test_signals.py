@@ -22,7 +22,13 @@ from opsverify.config.signals import SHARES, Signals
         ({"llm_calls": {"metric": "a", "absent": "no LLM"}}, "expected one of"),
         ({"llm_calls": {"absent": "no LLM"}, "llm_failures": {"metric": "x"}}, "describe both, or neither"),
         ({"durations": {"metric": "judgment_requests_total"}}, 'same_as = "requests" where that is meant'),
-        ({"duration_buckets": {"metric": "http_milliseconds_bucket"}}, "counts in milliseconds by its name"),
+        (
+            {"duration_buckets": {"metric": "http_milliseconds_bucket"}},
+            'counts in ms by its name, not in s.*say unit = "ms"',
+        ),
+        ({"duration_buckets": {"metric": "http_seconds_bucket", "unit": "ms"}}, "counts in s by its name, not in ms"),
+        ({"durations": {"metric": "x_count", "unit": "ms"}}, "unit is of duration_buckets"),
+        ({"duration_buckets": {"metric": "x", "unit": "ms", "native": True}}, "that are no native histogram"),
         ({"duration_buckets": {"promql": "http_time_ms{$scope}"}}, "http_time_ms counts in ms by its name"),
         ({"durations": {"metric": "x", "same_as": "request"}}, "is no other signal of this target; expected one of"),
         ({"durations": {"metric": "x", "same_as": "durations"}}, "is no other signal of this target"),
@@ -102,7 +108,22 @@ def test_matchers_are_read_as_prometheus_does(matchers: str, labels: dict[str, s
     assert selects(matchers, labels) is expected
 
 
-@pytest.mark.parametrize("metric", ["http_seconds_bucket", "items_bucket", "ms_bucket", "http_ms_total_bucket"])
+METRICS = ("http_seconds_bucket", "items_bucket", "ms_bucket", "http_ms_total_bucket")
+
+
+@pytest.mark.parametrize(
+    ("unit", "bucket", "other"),
+    [("s", "0.3", "300"), ("ms", "300", "0.3"), ("us", "300000.0", "300"), ("ns", "3e8", "3e5")],
+)
+def test_a_limit_in_the_unit_of_the_buckets(unit: str, bucket: str, other: str) -> None:
+    """The limit stays in seconds; exactly the bucket of the same time is selected."""
+    signal = Signals.model_validate({"duration_buckets": {"metric": "time_bucket", "unit": unit}}).duration_buckets
+    matchers = signal.bucket(0.3).removeprefix("time_bucket{").removesuffix("}")
+    assert selects(matchers, {"le": bucket})
+    assert not selects(matchers, {"le": other})
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_names_without_another_unit_are_taken_for_seconds(metric: str) -> None:
     """As before."""
     assert Signals.model_validate({"duration_buckets": {"metric": metric}}).duration_buckets.metric == metric

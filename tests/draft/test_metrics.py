@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opsverify.draft.metrics import SeenMetric, SeenMetrics, guess
+from opsverify.metrics.status_values import kind_of
 from opsverify.probes.prometheus_values import read_types
 
 if TYPE_CHECKING:
@@ -65,10 +66,33 @@ def test_durations_of_the_same_requests() -> None:
     assert found["duration_buckets"] == ("http_request_duration_seconds_bucket", "")
 
 
-def test_durations_in_another_unit_are_left_out() -> None:
-    """The limit is in seconds: no target with such buckets loads."""
-    in_ms = SeenMetric("http_request_duration_milliseconds", "histogram", {"code": ("200",)})
-    assert "duration_buckets" not in guess(seen(requests(code=("200",)), in_ms)).signals
+@pytest.mark.parametrize(
+    ("label", "values", "match"),
+    [
+        ("response_code", ("200", "404"), 'response_code=~"5.."'),
+        ("http_response_status_code", ("200",), 'http_response_status_code=~"5.."'),
+        ("envoy_response_code_class", ("2", "4"), 'envoy_response_code_class="5"'),
+        ("outcome", ("SUCCESS",), 'outcome="SERVER_ERROR"'),
+        ("grpc_code", ("OK",), 'grpc_code=~"Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss"'),
+    ],
+)
+def test_failed_requests_of_common_exporters(label: str, values: tuple[str, ...], match: str) -> None:
+    """None has happened yet, and the check does not hold for the selector that is drafted."""
+    metric, found = guess(seen(requests(**{label: values}))).signals["request_errors"]
+    assert (metric, found) == ("http_requests_total", match)
+    assert kind_of(label, values) is not None
+
+
+def test_a_histogram_counts_requests_where_no_counter_does() -> None:
+    """As OpenTelemetry's conventions have it; what the service asks of others is not what it serves."""
+    labels: dict[str, tuple[str, ...]] = {"http_response_status_code": ("200",)}
+    client, server = (
+        SeenMetric(f"http_{side}_request_duration_seconds", "histogram", labels) for side in ("client", "server")
+    )
+    found = guess(seen(client, server)).signals
+    assert found["requests"] == found["durations"] == ("http_server_request_duration_seconds_count", "")
+    assert found["request_errors"] == (found["requests"][0], 'http_response_status_code=~"5.."')
+    assert guess(seen(requests(code=("200",)), server)).signals["requests"] == ("http_requests_total", "")
 
 
 @pytest.mark.parametrize(

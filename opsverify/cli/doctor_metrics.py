@@ -1,0 +1,190 @@
+"""Metrics that doctor examines: whether each signal counts what the target says, and each process once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+from opsverify.cli.doctor_findings import DoctorFinding, attempt
+from opsverify.config.signals import SHARES, Signals
+from opsverify.errors import OpsVerifyError
+from opsverify.language.message import say
+from opsverify.metrics.same_series import Told, same_text, suspects, told_if_answered
+from opsverify.metrics.scraped_by import scraped_twice
+from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
+from opsverify.probes.access import access_to
+from opsverify.probes.prometheus_values import Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from opsverify.config.model import Target
+    from opsverify.config.secrets import Secrets
+    from opsverify.config.signals import Signal
+    from opsverify.probes.prometheus import Prometheus
+
+_PROBED: Final = re.compile(
+    r"(/[\w-]+)?/(metrics|prometheus|health|healthz|livez|readyz|ready|live|liveness|readiness|ping|startup)"
+    r"(/(live|ready|liveness|readiness|startup))?/?"
+)
+"""Paths that probes of Kubernetes and scrapes of Prometheus ask for, by common frameworks (`/actuator/health`)."""
+
+
+def metric_findings(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]:
+    """What is found of every signal, of the limit's bucket, and of canary and baseline."""
+    from opsverify.probes.prometheus import Prometheus  # noqa: PLC0415 - probes are imported when used
+
+    config = target.prometheus
+    if config is None:
+        return
+    with Prometheus(config, access_to(config, secrets, target.proxy)) as prometheus:
+        reached = attempt("prometheus", lambda: say("reachable; its clock is at {now}", now=_clock(prometheus.now())))
+        yield reached
+        if not reached.ok:
+            return
+        yield from _signals(prometheus, config.signals, target)
+        if target.canary and config.signals.absent("requests") is None:
+            yield from _asked_by_probes(prometheus, config.signals)
+            scopes = [
+                config.signals.requests.selector(scope) for scope in (target.canary.canary, target.canary.baseline)
+            ]
+            label = target.canary.instance_label or ""
+            apart = attempt("canary.canary, canary.baseline", lambda: _apart(prometheus, *scopes))
+            if not apart.ok:
+                yield apart
+            once = attempt("prometheus, canary", lambda: _once(prometheus, scopes, label))
+            if not once.ok:
+                yield once
+
+
+def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterator[DoctorFinding]:
+    """Every signal: absent as the target says, found, none yet, or a wrong name with what exists beside it."""
+    for name in Signals.model_fields:
+        reason = signals.absent(name)
+        if reason is not None:
+            yield DoctorFinding(f"signals.{name}", ok=True, text=say("absent: {reason}", reason=reason))
+        elif name in SHARES and not signals.counted(name)[1]:
+            yield attempt(f"signals.{name}", lambda n=name: _bad_ones(prometheus, signals, n))  # type: ignore[misc]
+        elif getattr(signals, name) is not None and name not in (*SHARES, "process_start"):
+            selector = signals.of(name).selector()
+            yield attempt(f"signals.{name}", lambda s=selector: _series(prometheus, s))  # type: ignore[misc]
+    for pair in suspects(signals, target.limits.judgment_p95.bound):
+        if told_if_answered(prometheus, pair) is Told.SAME:
+            text = same_text(pair.one, pair.other, pair.selectors[0])
+            yield DoctorFinding(f"signals.{pair.one}, signals.{pair.other}", ok=False, text=text)
+    if signals.absent("duration_buckets") is None and not signals.duration_buckets.native:
+        bound = target.limits.judgment_p95.bound
+        yield attempt("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
+
+
+def _apart(prometheus: Prometheus, canary: str, baseline: str) -> str:
+    both = prometheus.instant(f"{canary} and {baseline}").samples
+    if both:
+        raise OpsVerifyError(
+            say(
+                "{count} series are in both scopes ({selector} and {other}); correct one of them",
+                count=len(both),
+                selector=canary,
+                other=baseline,
+            )
+        )
+    return say("no series is in both scopes")
+
+
+def _asked_by_probes(prometheus: Prometheus, signals: Signals) -> Iterator[DoctorFinding]:
+    """Requests of probes and scrapes among those that are counted: a canary that nobody uses has these, and no others.
+
+    Where Prometheus does not answer, the signal's own finding says so.
+    """
+    for name in ("requests", "durations"):
+        if signals.absent(name) is None:
+            selector = signals.of(name).selector()
+            found = attempt(f"signals.{name}", lambda selector=selector: _of_probes(prometheus, selector))  # type: ignore[misc]
+            if not found.ok:
+                yield found
+
+
+def _of_probes(prometheus: Prometheus, selector: str) -> str:
+    asked: dict[str, set[str]] = {}
+    for sample in prometheus.instant(selector).samples:
+        for label, value in sample.labels.items():
+            if _PROBED.fullmatch(value):
+                asked.setdefault(label, set()).add(value)
+    for label, values in asked.items():
+        raise OpsVerifyError(
+            say(
+                "{selector} counts what probes and scrapes ask for ({label} is {values}): a canary without any users "
+                "would look served; leave them out in match, such as {label}!~{pattern}",
+                selector=selector,
+                label=label,
+                values=listed_values(tuple(sorted(values))),
+                pattern=json.dumps("|".join(sorted(values))),
+            )
+        )
+    return say("no requests of probes")
+
+
+def _once(prometheus: Prometheus, scopes: Sequence[str], instance_label: str) -> str:
+    for scope in scopes:
+        keys = sorted(Series(sample.labels, ()).key for sample in prometheus.instant(scope).samples)
+        for twice in scraped_twice(keys, instance_label):
+            raise OpsVerifyError(
+                say(
+                    "{selector}: {{{series}}} is scraped by two jobs or replicas, and the canary's stages hold; select "
+                    "one of them in [canary], or name the label that tells processes apart (canary.instance_label)",
+                    selector=scope,
+                    series=twice,
+                )
+            )
+    return say("no series is scraped twice")
+
+
+def _bad_ones(prometheus: Prometheus, signals: Signals, name: str) -> str:
+    meaning = meaning_of(prometheus, signals, name)
+    if meaning.fault is not None:
+        raise OpsVerifyError(meaning.fault)
+    return meaning.text
+
+
+def _bucket(prometheus: Prometheus, signals: Signals, limit_s: float) -> str:
+    buckets = signals.duration_buckets
+    bound = buckets.bound(limit_s)
+    if prometheus.instant(buckets.bucket(limit_s)).samples:
+        return say("bucket le={bound:g} exists", bound=bound)
+    found = prometheus.label_values("le", buckets.selector(), LOOKED_BACK)
+    if not found:
+        raise OpsVerifyError(_no_buckets(prometheus, buckets))
+    raise OpsVerifyError(
+        say(
+            "no bucket le={bound:g}; set the limit to one of {listed_values}, or export it",
+            bound=bound,
+            listed_values=listed_values(found),
+        )
+    )
+
+
+def _no_buckets(prometheus: Prometheus, buckets: Signal) -> str:
+    """What to say of a histogram without buckets: most often it is a summary."""
+    summary = (buckets.name or "").removesuffix("_bucket")
+    if summary and prometheus.known(f'{summary}{{quantile!=""}}', LOOKED_BACK):
+        return say(
+            "{summary} is a summary: quantiles of several pods make no share of slow ones; export a histogram with "
+            'this limit, or say duration_buckets = {{ absent = "the reason" }}',
+            summary=summary,
+        )
+    return say("no buckets at all; correct the name in prometheus.signals, or export a histogram")
+
+
+def _series(prometheus: Prometheus, selector: str) -> str:
+    found = len(prometheus.instant(selector).samples)
+    if not found:
+        raise OpsVerifyError(
+            say("no series {selector}; correct the name in prometheus.signals, or export the metric", selector=selector)
+        )
+    return say("{found} series {selector}", found=found, selector=selector)
+
+
+def _clock(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,92 @@
+"""Doctor's findings of metrics: what is wrong with a signal, and what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from opsverify.cli.doctor_metrics import _bucket, _of_probes
+from opsverify.config.matchers import selects
+from opsverify.config.signals import Signals
+from opsverify.errors import OpsVerifyError
+
+if TYPE_CHECKING:
+    from opsverify.probes.prometheus import Prometheus
+
+
+@dataclass
+class Exported:
+    """A Prometheus that holds series of these labels, `__name__` among them."""
+
+    series: list[dict[str, str]] = field(default_factory=list)
+
+    def instant(self, selector: str) -> SimpleNamespace:
+        """The series that a selector picks."""
+        name, _, matchers = selector.rstrip("}").partition("{")
+        found = [one for one in self.series if one["__name__"] == name and selects(matchers, one)]
+        return SimpleNamespace(samples=[SimpleNamespace(labels=one) for one in found])
+
+    def known(self, selector: str, _back: str) -> bool:
+        """Whether a selector picks any."""
+        return bool(self.instant(selector).samples)
+
+    def label_values(self, label: str, selector: str, _back: str) -> tuple[str, ...]:
+        """Values of a label of what a selector picks."""
+        return tuple(sorted({sample.labels.get(label, "") for sample in self.instant(selector).samples} - {""}))
+
+
+def holding(*series: dict[str, str]) -> Prometheus:
+    """Such a Prometheus."""
+    return cast("Prometheus", Exported(list(series)))
+
+
+def buckets(metric: str, *bounds: str) -> list[dict[str, str]]:
+    """The buckets of a histogram."""
+    return [{"__name__": f"{metric}_bucket", "le": bound} for bound in bounds]
+
+
+def with_buckets(metric: str, **more: str) -> Signals:
+    """Signals whose durations are of this histogram."""
+    return Signals.model_validate({"duration_buckets": {"metric": f"{metric}_bucket"} | more})
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/metrics", True), ("/healthz", True), ("/health/live", True), ("/actuator/prometheus", True),
+        ("/-/ready", True), ("/v1/judgments", False), ("/health-records", False), ("/orders/ready-made", False),
+    ],
+)  # fmt: skip
+def test_requests_of_probes_are_named(path: str, *, asked: bool) -> None:
+    """They alone would make a canary that nobody uses look served."""
+    prometheus = holding(*({"__name__": "http_total", "handler": one} for one in ("/v1/judge", path)))
+    if not asked:
+        assert _of_probes(prometheus, "http_total{}")
+        return
+    with pytest.raises(OpsVerifyError, match=f'handler is {path}.* handler!~"{path}"'):
+        _of_probes(prometheus, "http_total{}")
+    assert _of_probes(prometheus, f'http_total{{handler!~"{path}"}}'), "what it says to write is accepted"
+
+
+def test_a_summary_is_told_from_a_wrong_name() -> None:
+    """A summary has no buckets, however its name is corrected."""
+    signals = with_buckets("latency_seconds")
+    with pytest.raises(OpsVerifyError, match="latency_seconds is a summary"):
+        _bucket(holding({"__name__": "latency_seconds", "quantile": "0.95"}), signals, 1.5)
+    with pytest.raises(OpsVerifyError, match="no buckets at all"):
+        _bucket(holding({"__name__": "other"}), signals, 1.5)
+    with pytest.raises(OpsVerifyError, match=r"no bucket le=1\.5; set the limit to one of 1, 2, or export it"):
+        _bucket(holding(*buckets("latency_seconds", "1", "2")), signals, 1.5)
+
+
+@pytest.mark.parametrize("le", ["1500", "1500.0", "1.5e3"])
+def test_a_bucket_in_the_unit_of_its_histogram(le: str) -> None:
+    """Istio and many a Node service count milliseconds; the limit stays in seconds."""
+    found = holding(*buckets("istio_request_duration_milliseconds", "1.5", le))
+    signals = with_buckets("istio_request_duration_milliseconds", unit="ms")
+    assert _bucket(found, signals, 1.5) == "bucket le=1500 exists"
+    with pytest.raises(OpsVerifyError, match="no bucket le=2000"):
+        _bucket(found, signals, 2.0)
