@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from opsverify.config.signals import Signal
     from opsverify.probes.prometheus import Prometheus
 
+_SETTLED_S: Final = 65.0
+"""Samples older than this do not come any more (as the gate takes it)."""
+_ASKED_AGAIN: Final = 6
+_REPORTERS: Final = frozenset({"destination", "source"})
 _PROBED: Final = re.compile(
     r"(/[\w-]+)?/(metrics|prometheus|health|healthz|livez|readyz|ready|live|liveness|readiness|ping|startup)"
     r"(/(live|ready|liveness|readiness|startup))?/?"
@@ -47,6 +51,11 @@ def metric_findings(target: Target, secrets: Secrets) -> Iterator[DoctorFinding]
         yield from _signals(prometheus, config.signals, target)
         if target.canary and config.signals.absent("requests") is None:
             yield from _asked_by_probes(prometheus, config.signals)
+            requests = config.signals.requests.selector()
+            for doubt in (_in_turn, _both_ends):
+                found = attempt("signals.requests", lambda doubt=doubt: doubt(prometheus, requests))  # type: ignore[misc]
+                if not found.ok:
+                    yield found
             scopes = [
                 config.signals.requests.selector(scope) for scope in (target.canary.canary, target.canary.baseline)
             ]
@@ -124,6 +133,40 @@ def _of_probes(prometheus: Prometheus, selector: str) -> str:
             )
         )
     return say("no requests of probes")
+
+
+def _in_turn(prometheus: Prometheus, selector: str) -> str:
+    """Ask for the same past again and again: one server never changes the times of its samples."""
+    at = prometheus.now() - _SETTLED_S
+    seen: dict[str, tuple[float, ...]] = {}
+    for _ in range(_ASKED_AGAIN):
+        for series in prometheus.history(selector, _SETTLED_S, at):
+            times = tuple(moment for moment, _ in series.points)
+            if seen.setdefault(series.key, times) != times:
+                raise OpsVerifyError(
+                    say(
+                        "{selector}: the same time holds other samples when asked again: several servers answer at "
+                        "this URL in turn, and counts of one step come from scrapes of both; give the URL of one of "
+                        "them, or of one that merges their series",
+                        selector=selector,
+                    )
+                )
+    return say("the same samples when asked again")
+
+
+def _both_ends(prometheus: Prometheus, selector: str) -> str:
+    """Whether Istio's proxies of client and server both count a request."""
+    reporters = {sample.labels.get("reporter", "") for sample in prometheus.instant(selector).samples}
+    if reporters >= _REPORTERS:
+        raise OpsVerifyError(
+            say(
+                "{selector} counts each request at both ends (reporter is {values}): evidence is doubled; select one "
+                'of them in match, such as reporter="destination"',
+                selector=selector,
+                values=", ".join(sorted(_REPORTERS)),
+            )
+        )
+    return say("each request is counted once")
 
 
 def _once(prometheus: Prometheus, scopes: Sequence[str], instance_label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MATCHER = re.compile(
-    r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*"""
+    r"""\s*([a-zA-Z_][a-zA-Z0-9_]*|"(?:[^"\\]|\\.)+")\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*"""
 )
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _ESCAPE = re.compile(r"\\(.)")
 _MEANING = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -31,9 +34,7 @@ def parse_matchers(text: str) -> tuple[tuple[str, str, str], ...]:
                 say('{text!r} is not a list of label matchers: expected a form such as team="judgment"', text=text)
             )
         label, sign, quoted = match.groups()
-        value = quoted[1:-1]
-        if quoted[0] != "`":
-            value = _ESCAPE.sub(lambda escape: _MEANING.get(escape[1], escape[1]), value)
+        label, value = unquoted(label), unquoted(quoted)
         if "~" in sign:
             try:
                 re.compile(value)
@@ -46,6 +47,27 @@ def parse_matchers(text: str) -> tuple[tuple[str, str, str], ...]:
         found.append((label, sign, value))
         rest = tail[1:]
     return tuple(found)
+
+
+def unquoted(text: str) -> str:
+    """What a quoted text of PromQL means; a name without quotes means itself."""
+    if text[0] == "`":
+        return text[1:-1]
+    if text[0] not in "\"'":
+        return text
+    return _ESCAPE.sub(lambda escape: _MEANING.get(escape[1], escape[1]), text[1:-1])
+
+
+def label_name(label: str) -> str:
+    """A label as PromQL has it: quoted where its name has dots or other signs (Prometheus 3: UTF-8)."""
+    return label if _LABEL.fullmatch(label) else json.dumps(label, ensure_ascii=False)
+
+
+def series_of(metric: str, matchers: str) -> str:
+    """The selector of a metric; a name with dots or other signs stands quoted among the matchers (Prometheus 3)."""
+    if _METRIC.fullmatch(metric):
+        return f"{metric}{{{matchers}}}"
+    return f"{{{','.join(part for part in (json.dumps(metric, ensure_ascii=False), matchers) if part)}}}"
 
 
 def selects(matchers: str, labels: Mapping[str, str]) -> bool:

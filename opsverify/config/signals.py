@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from opsverify.config.bucket_bound import le_matcher
-from opsverify.config.matchers import parse_matchers
+from opsverify.config.matchers import parse_matchers, series_of, unquoted
 from opsverify.language.message import say
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SCOPE = "$scope"
 _HISTOGRAM: Final = {"durations", "duration_buckets"}
-_METRIC: Final = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{")
+_METRIC: Final = re.compile(r"""\s*(?:([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{|\{\s*("(?:[^"\\]|\\.)+")\s*(?=[,}]))""")
+"""The metric that a selector begins with, before its braces, or quoted as the first of its matchers."""
 
 Unit = Literal["s", "ms", "us", "ns"]
 _PER_SECOND: Final[dict[Unit, int]] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -82,14 +83,14 @@ class Signal(BaseModel):
         if self.promql is None:
             return self.metric
         found = _METRIC.match(self.promql)
-        return found[1] if found else None
+        return unquoted(found[1] or found[2]) if found else None
 
     def selector(self, scope: str = "", extra: str = "") -> str:
         """The instant vector selector of this signal for `scope` (label matchers, may be empty)."""
         matchers = ",".join(part for part in (self.match, scope, extra) if part)
         if self.promql is not None:
             return self.promql.replace(SCOPE, ",".join(part for part in (scope, extra) if part))
-        return f"{self.metric}{{{matchers}}}"
+        return series_of(self.metric or "", matchers)
 
     def bucket(self, bound: float, scope: str = "") -> str:
         """The selector of the bucket up to `bound` seconds, however its label spells it; native: of the histogram."""

@@ -13,6 +13,7 @@ import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
+from opsverify.config.matchers import label_name
 from opsverify.language.message import say
 from opsverify.probes.access import ANONYMOUS, Access
 from opsverify.probes.base import Probe
@@ -205,7 +206,7 @@ class Prometheus(Probe):
 
     def label_values(self, label: str, selector: str, back: str) -> tuple[str, ...]:
         """Values of `label` among the series that matched `selector` in the time `back`, in order; none without it."""
-        query = f"count by ({label}) (last_over_time({selector}[{back}]))"
+        query = f"count by ({label_name(label)}) (last_over_time({selector}[{back}]))"
         values = {sample.labels.get(label, "") for sample in self.whole(query).samples}
         return tuple(sorted(values - {""}))
 

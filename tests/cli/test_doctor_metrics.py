@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from opsverify.cli.doctor_metrics import _bucket, _of_probes
+from opsverify.cli.doctor_metrics import _both_ends, _bucket, _in_turn, _of_probes
 from opsverify.config.matchers import selects
 from opsverify.config.signals import Signals
 from opsverify.errors import OpsVerifyError
+from opsverify.probes.prometheus_values import Series
 
 if TYPE_CHECKING:
     from opsverify.probes.prometheus import Prometheus
@@ -22,6 +23,18 @@ class Exported:
     """A Prometheus that holds series of these labels, `__name__` among them."""
 
     series: list[dict[str, str]] = field(default_factory=list)
+    servers: list[tuple[float, ...]] = field(default_factory=list)
+    """Times of the samples of each server that answers in turn."""
+
+    def now(self) -> float:
+        """A time after all samples."""
+        return 200.0
+
+    def history(self, _selector: str, span_s: float, at: float) -> tuple[Series, ...]:
+        """One series, of the server whose turn it is."""
+        self.servers.append(self.servers.pop(0))
+        points = tuple((moment, 1.0) for moment in self.servers[-1] if at - span_s < moment <= at)
+        return (Series({"instance": "a:1"}, points),)
 
     def instant(self, selector: str) -> SimpleNamespace:
         """The series that a selector picks."""
@@ -69,6 +82,22 @@ def test_requests_of_probes_are_named(path: str, *, asked: bool) -> None:
     with pytest.raises(OpsVerifyError, match=f'handler is {path}.* handler!~"{path}"'):
         _of_probes(prometheus, "http_total{}")
     assert _of_probes(prometheus, f'http_total{{handler!~"{path}"}}'), "what it says to write is accepted"
+
+
+def test_servers_that_answer_in_turn_are_found() -> None:
+    """Two replicas behind one URL scrape at times of their own; what is stored meanwhile is no other server."""
+    one, other = (80.0, 110.0, 140.0, 199.0), (87.0, 117.0, 147.0)
+    with pytest.raises(OpsVerifyError, match="several servers answer at this URL in turn"):
+        _in_turn(cast("Prometheus", Exported(servers=[one, other])), "http_total{}")
+    assert _in_turn(cast("Prometheus", Exported(servers=[one, one[:-1]])), "http_total{}")
+
+
+def test_requests_that_both_ends_count_are_named() -> None:
+    """Istio's proxies of client and server have different pods: no label says that it is one request."""
+    ends = [{"__name__": "istio_requests_total", "reporter": one} for one in ("source", "destination")]
+    with pytest.raises(OpsVerifyError, match='reporter="destination"'):
+        _both_ends(holding(*ends), "istio_requests_total{}")
+    assert _both_ends(holding(*ends), 'istio_requests_total{reporter="destination"}')
 
 
 def test_a_summary_is_told_from_a_wrong_name() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsverify.config.bucket_bound import spellings
-from opsverify.config.matchers import selects
+from opsverify.config.matchers import label_name, selects
 from opsverify.config.signals import SHARES, Signals
 
 
@@ -53,11 +53,30 @@ def test_one_histogram_may_count_requests_and_durations() -> None:
 
 @pytest.mark.parametrize(
     ("selector", "name"),
-    [("x_total{$scope}", "x_total"), (' a:b {c="d",$scope}', "a:b"), ('{__name__="x",$scope}', None)],
+    [
+        ("x_total{$scope}", "x_total"),
+        (' a:b {c="d",$scope}', "a:b"),
+        ('{__name__="x",$scope}', None),
+        ('{ "http.requests", $scope}', "http.requests"),
+        ('{"http.status"="500",$scope}', None),
+    ],
 )
 def test_the_metric_of_a_selector_is_known_where_it_begins_with_it(selector: str, name: str | None) -> None:
     """By it two signals are known never to count the same series."""
     assert Signals.model_validate({"requests": {"promql": selector}}).requests.name == name
+
+
+def test_names_with_dots_are_quoted() -> None:
+    """Prometheus 3 takes any UTF-8 name, as OpenTelemetry gives them: a name with dots outside quotes is no PromQL."""
+    signals = Signals.model_validate({"requests": {"metric": "http.server.requests", "match": '"http.status"="500"'}})
+    assert signals.requests.selector('track="canary"') == (
+        '{"http.server.requests","http.status"="500",track="canary"}'
+    )
+    assert signals.requests.labels == {"http.status"}
+    assert selects('"http.status"=~"5..", a="b"', {"http.status": "503", "a": "b"})
+    assert Signals.model_validate({"requests": {"metric": "a.b"}}).requests.selector() == '{"a.b"}'
+    assert label_name("http.status") == '"http.status"'
+    assert label_name("code") == "code"
 
 
 @pytest.mark.parametrize("share", SHARES.values(), ids=lambda share: share.bad)
