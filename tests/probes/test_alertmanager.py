@@ -96,6 +96,28 @@ def test_an_alert_of_another_team_counts_at_no_severity(fake: FakeServer) -> Non
         assert bool(board.suppressed) == bool(counted)
 
 
+def test_the_receivers_of_an_alert(url: str) -> None:
+    """Where it is routed to; none while it is silenced; not there at all."""
+    with Alertmanager(AlertmanagerConfig(url=url), Http(timeout_s=60)) as probe:
+        assert [probe.receivers_of(name) for name in ("Watchdog", "Quiet", "Other")] == [("nobody",), (), None]
+
+
+def test_an_alert_that_a_time_interval_mutes_has_no_receiver(fake: FakeServer) -> None:
+    """As Alertmanager 0.34 answers: the list of alerts shows it as active, and only its group that nothing is sent."""
+    status = {"inhibitedBy": [], "silencedBy": [], "mutedBy": ["always"], "state": "suppressed"}
+    alert = {"labels": {"alertname": "Watchdog"}, "fingerprint": "1", "startsAt": "2026-11-22T20:12:33Z"}
+    fake.answer("/api/v2/alerts", [alert | {"status": status | {"mutedBy": [], "state": "active"}, "receivers": []}])
+    sent = [("ops", status)]
+    for more, receivers in (([], ()), ([("pager", status | {"mutedBy": [], "state": "active"})], ("pager",))):
+        groups = [
+            {"receiver": {"name": name}, "labels": {}, "alerts": [alert | {"status": of}]}
+            for name, of in [*sent, *more]
+        ]
+        fake.answer("/api/v2/alerts/groups", groups)
+        with Alertmanager(AlertmanagerConfig(url=fake.url), Http()) as probe:
+            assert probe.receivers_of("Watchdog") == receivers
+
+
 @pytest.mark.parametrize(
     ("body", "status"), [("[]", 500), ({"cluster": {}}, 200), ("<html>", 200), ([{"labels": {}}], 200)]
 )
