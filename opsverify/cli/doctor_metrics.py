@@ -16,6 +16,7 @@ from opsverify.metrics.scraped_by import scraped_twice
 from opsverify.metrics.signal_meaning import LOOKED_BACK, listed_values, meaning_of
 from opsverify.probes.access import access_to
 from opsverify.probes.prometheus_values import Series
+from opsverify.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,9 +84,9 @@ def _signals(prometheus: Prometheus, signals: Signals, target: Target) -> Iterat
         if told_if_answered(prometheus, pair) is Told.SAME:
             text = same_text(pair.one, pair.other, pair.selectors[0])
             yield DoctorFinding(f"signals.{pair.one}, signals.{pair.other}", ok=False, text=text)
-    if signals.absent("duration_buckets") is None and not signals.duration_buckets.native:
-        bound = target.limits.judgment_p95.bound
-        yield attempt("limits.judgment_p95", lambda: _bucket(prometheus, signals, bound))
+    if signals.absent("duration_buckets") is None:
+        bound, ask = target.limits.judgment_p95.bound, _boundary if signals.duration_buckets.native else _bucket
+        yield attempt("limits.judgment_p95", lambda: ask(prometheus, signals, bound))
 
 
 def _apart(prometheus: Prometheus, canary: str, baseline: str) -> str:
@@ -206,6 +207,23 @@ def _bucket(prometheus: Prometheus, signals: Signals, limit_s: float) -> str:
             listed_values=listed_values(found),
         )
     )
+
+
+def _boundary(prometheus: Prometheus, signals: Signals, limit_s: float) -> str:
+    """Whether what is slower than the limit can be counted in native histograms; raises SourceFault where not."""
+    selector = signals.duration_buckets.bucket(limit_s)
+    found = [series for series in prometheus.history(selector, _SETTLED_S, prometheus.now()) if series.histograms]
+    if not found:
+        raise OpsVerifyError(
+            say(
+                "{selector}: no native histogram; have Prometheus scrape them (scrape_native_histograms), or leave "
+                "native out",
+                selector=selector,
+            )
+        )
+    for series in found:
+        series.within(limit_s)
+    return say("what is slower than {limit} can be counted", limit=duration(limit_s))
 
 
 def _no_buckets(prometheus: Prometheus, buckets: Signal) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from opsverify.cli.doctor_metrics import _both_ends, _bucket, _in_turn, _of_probes
+from opsverify.cli.doctor_metrics import _both_ends, _boundary, _bucket, _in_turn, _of_probes
 from opsverify.config.matchers import selects
 from opsverify.config.signals import Signals
 from opsverify.errors import OpsVerifyError
+from opsverify.probes.native_histogram import NativeHistogram
 from opsverify.probes.prometheus_values import Series
 
 if TYPE_CHECKING:
@@ -109,6 +110,23 @@ def test_a_summary_is_told_from_a_wrong_name() -> None:
         _bucket(holding({"__name__": "other"}), signals, 1.5)
     with pytest.raises(OpsVerifyError, match=r"no bucket le=1\.5; set the limit to one of 1, 2, or export it"):
         _bucket(holding(*buckets("latency_seconds", "1", "2")), signals, 1.5)
+
+
+def test_a_limit_inside_a_bucket_of_a_native_histogram_is_found() -> None:
+    """Its boundaries are powers of two as a rule: the gate would hold with the first judgment near the limit."""
+
+    class Native(Exported):
+        def history(self, _selector: str, _span_s: float, _at: float) -> tuple[Series, ...]:
+            histogram = NativeHistogram(3.0, ((1.0, 1.414214, 2.0), (1.414214, 2.0, 1.0)))
+            return (Series({"instance": "a:1"}, ((15.0, 3.0),), {15.0: histogram}),)
+
+    signals = Signals.model_validate({"duration_buckets": {"metric": "latency_seconds", "native": True}})
+    native = cast("Prometheus", Native())
+    with pytest.raises(OpsVerifyError, match=r"1\.5 s lies inside a bucket from 1\.41421 to 2 s"):
+        _boundary(native, signals, 1.5)
+    assert "2s" in _boundary(native, signals, 2.0)
+    with pytest.raises(OpsVerifyError, match="no native histogram"):
+        _boundary(cast("Prometheus", Exported(servers=[(190.0,)])), signals, 2.0)
 
 
 @pytest.mark.parametrize("le", ["1500", "1500.0", "1.5e3"])
