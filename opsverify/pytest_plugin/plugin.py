@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from opsverify.evidence.allure import AllureRecorder
 
 RUN_FOLDER = "opsverify_run"
+SUITES = "opsverify_suites"
 FIXTURES = (
     "probes",
     "canary",
@@ -271,8 +272,9 @@ class StagePlugin(PlanPlugin):
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist ships no types
-        """Hand the run's id and folder to a worker."""
+        """Hand the run's id and folder to a worker, and the suites: xdist hands on what was given, and none was."""
         node.workerinput[RUN_FOLDER] = (self.run.folder.run_id, str(self.run.folder.path))
+        node.workerinput[SUITES] = self.config.args
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -432,6 +434,7 @@ def _begin(config: pytest.Config) -> StageRun:
     else:
         run_id, path = workerinput[RUN_FOLDER]
         folder = RunFolder(run_id, Path(path))
+        config.args = list(workerinput[SUITES])
     try:
         run = StageRun.begin(request_of(config), config.rootpath, folder)
     except TargetError as error:

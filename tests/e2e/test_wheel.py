@@ -127,6 +127,16 @@ def test_a_verdict_with_built_in_and_own_checks(installed: Path, project: Path) 
     assert outcomes["own.database_clock"] == "not_applicable"
 
 
+@pytest.mark.parametrize("command", [("opsverify", "verify", "daily"), ("pytest", "--stage=daily")], ids=lambda c: c[0])
+def test_checks_in_processes(installed: Path, project: Path, command: tuple[str, ...]) -> None:
+    """Every process finds the built-in suites, which do not lie in the project: the verdict is that of one process."""
+    name, *arguments = command
+    ran(installed / name, *arguments, "--target=my-shop", "-n", "2", cwd=project)
+    verdict = json.loads((project / "reports" / "latest" / "verdict.json").read_text(encoding="utf-8"))
+    outcomes = {check["id"]: check["outcome"] for check in verdict["checks"]}
+    assert outcomes["own.arithmetic"] == outcomes["health.service[my-shop]"] == "pass"
+
+
 def test_from_anywhere_by_the_targets_file(installed: Path, project: Path, tmp_path: Path) -> None:
     """A target file names its project: own checks are planned from another folder, where nothing is written."""
     target = project / "targets" / "my-shop.toml"
