@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def conclude(run: StageRun, pytest_status: int) -> int:
-    """Conclude `run` and return its exit code; where evidence cannot be written, hold and print the reason."""
+    """Conclude `run` and return its exit code; where evidence cannot be written, 3, also after a measured failure."""
     try:
         _, code = run.conclude(pytest_status)
     except Exception as error:  # noqa: BLE001 - any failure here has to end in a hold, never in pytest's own 0
         run.troubles.append(unwritten(run, error))
         verdict = run.judge()
         code = verdict.exit_code(pytest_status)
-        code = ExitCode.INTERNAL_ERROR if code == 0 else code
+        code = ExitCode.INTERNAL_ERROR if code in DECIDED else code
         line = {
             "run_id": run.folder.run_id,
             "decision": verdict.decision.value,

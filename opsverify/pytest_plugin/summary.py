@@ -149,7 +149,7 @@ def _next(run: StageRun, verdict: Verdict) -> Iterator[Message]:
             run=run.folder.path,
             target=run.target_file,
         )
-    if run.concluded == ExitCode.HOLD:
+    if run.concluded in {ExitCode.HOLD, ExitCode.INTERNAL_ERROR}:
         yield say("fix what could not be measured, then rerun; do not promote until then")
     elif verdict.decision is Decision.REJECT:
         yield say("fix what failed, then rerun")

@@ -94,3 +94,24 @@ def test_full_disk(suite: Suite, size: int) -> None:
     assert ran.code not in (0, 1), str(ran)
     assert ran.verdict is None
     assert "cannot be written" in ran.out + ran.err
+
+
+NO_ROOM = """
+from pathlib import Path
+@described("t.case")
+def test_case(check):
+    (max(Path("reports").glob("2*")) / "verdict.json").mkdir()
+    check.measure("share", {share}, Limit.parse("<= 50 %", "ratio"))
+"""
+
+
+@pytest.mark.parametrize("way", ["cli", "pytest"])
+@pytest.mark.parametrize("share", ["0.1", "0.9", "None"], ids=["within", "outside", "unmeasured"])
+def test_no_room_for_the_verdict(suite: Suite, way: str, share: str) -> None:
+    """Whatever was measured: without a verdict to show for it the run ends with 3, and prints that it does."""
+    suite.checks("case", NO_ROOM.format(share=share))
+    ran = suite.run(way)
+    assert ran.verdict is None
+    assert ran.code == 3, str(ran)
+    assert "evidence cannot be written" in ran.err
+    assert "(exit 3;" in ran.out
