@@ -17,7 +17,7 @@ from opsverify.probes.http_transport import MOST_BODY, read_body
 from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, shown
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import capped, masked, one_line
+from opsverify.probes.text import capped, is_refused_certificate, masked, one_line
 from opsverify.probes.way import peers_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Reply:
         """The body as JSON. Raises Inconclusive if it is not JSON."""
         try:
             return json.loads(self.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # as the other: nested deeper than Python reads
             raise Inconclusive(
                 say(
                     "{url}: expected JSON, got status {status} with {body}; check the URL's path",
@@ -201,6 +201,13 @@ def _no_answer(method: str, url: object, error: str) -> Message:
     if any(reason in error.upper().replace(" ", "_") for reason in _NO_TLS):
         return say(
             "{method} {url}: the answer is no TLS ({error}); write http:// in its url, or correct the port",
+            method=method,
+            url=url,
+            error=error,
+        )
+    if is_refused_certificate(error):
+        return say(
+            "{method} {url}: its certificate is refused ({error}); renew it, or set ca_file",
             method=method,
             url=url,
             error=error,

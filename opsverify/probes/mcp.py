@@ -14,7 +14,7 @@ from opsverify.probes.base import Probe
 from opsverify.probes.local_timer import Elapsed, LocalTimer
 from opsverify.probes.proxy import NO_PROXY, proxy_of, shown
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import capped, one_line
+from opsverify.probes.text import capped, is_refused_certificate, one_line
 from opsverify.probes.way import peers_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from opsverify.config.model import McpServer as Config
     from opsverify.errors import Peer
+    from opsverify.language.message import Message
 
 T = TypeVar("T")
 _MOST_PAGES = 100
@@ -180,12 +181,7 @@ class Mcp(Probe):
                 )
             elif isinstance(cause, httpx2.TransportError | OSError):
                 failure = Unreachable(
-                    say(
-                        "{where}: no answer to {what} ({cause}); check that it is up, and its URL",
-                        where=where,
-                        what=what,
-                        cause=one_line(cause),
-                    ),
+                    _no_answer(where, what, one_line(cause)),
                     peers=self._peers,
                 )
             elif isinstance(cause, MCPError | httpx2.HTTPStatusError):
@@ -215,3 +211,13 @@ def _first_cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _no_answer(where: str, what: str, cause: str) -> Message:
+    if is_refused_certificate(cause):
+        return say(
+            "{where}: its certificate is refused ({reason}); renew it, or set ca_file", where=where, reason=cause
+        )
+    return say(
+        "{where}: no answer to {what} ({cause}); check that it is up, and its URL", where=where, what=what, cause=cause
+    )

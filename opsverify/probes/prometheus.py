@@ -42,7 +42,7 @@ from opsverify.probes.prometheus_values import (
     seconds,
 )
 from opsverify.probes.record import Record, discard
-from opsverify.probes.text import one_line, root_cause
+from opsverify.probes.text import is_refused_certificate, one_line, root_cause
 from opsverify.units import elapsed
 
 if TYPE_CHECKING:
@@ -318,7 +318,12 @@ class Prometheus(Probe):
             )
         except requests.RequestException as error:
             reason = one_line(root_cause(error))
-            message = say("{where}: no answer ({reason}); check that it is up, and its URL", where=where, reason=reason)
+            if is_refused_certificate(reason):
+                message = say("{where}: its certificate is refused ({reason}); renew it, or set ca_file",
+                              where=where, reason=reason)  # fmt: skip
+            else:
+                message = say("{where}: no answer ({reason}); check that it is up, and its URL", where=where,
+                              reason=reason)  # fmt: skip
             self._give_up(name, Unanswered(FaultReason.UNREACHABLE, message, self._session.peers), error)
 
     def _read(self, name: str, what: str, read: Callable[[Any], T], data: Any) -> T:  # noqa: ANN401 - any JSON value

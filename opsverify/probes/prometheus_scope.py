@@ -20,7 +20,7 @@ T = TypeVar("T", Rule, ScrapeTarget)
 def own(where: str, key: str, matchers: str, found: tuple[T, ...]) -> tuple[T, ...]:
     """Those that `matchers` (the target's prometheus.`key`) select.
 
-    Raises SourceFault where they select none, and where one was read long ago.
+    Raises SourceFault where they select none, and where one was read long ago, or in the future.
     """
     ours = tuple(one for one in found if selects(matchers, one.labels))
     if found and not ours:
@@ -46,6 +46,18 @@ def own(where: str, key: str, matchers: str, found: tuple[T, ...]) -> tuple[T, .
                     key=key,
                     title=one.title,
                     elapsed=elapsed(age_s),
+                ),
+            )
+        if age_s < -STALE_S:  # by a clock that is late, what is old looks new
+            raise SourceFault(
+                FaultReason.STALE,
+                say(
+                    "{where}: {key}: {title} was last read {elapsed} from now by this machine's clock; set the clocks, "
+                    "then rerun",
+                    where=where,
+                    key=key,
+                    title=one.title,
+                    elapsed=elapsed(-age_s),
                 ),
             )
     return ours

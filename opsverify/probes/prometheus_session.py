@@ -77,7 +77,7 @@ class Answer(threading.local):
             self._parsed = True
             try:
                 self._body = json.loads(self.response.content)
-            except ValueError:
+            except (ValueError, RecursionError):  # the other: nested deeper than Python reads
                 self._body = None
         return self._body
 

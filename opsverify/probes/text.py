@@ -55,6 +55,11 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
+def is_refused_certificate(error: str) -> bool:
+    """Whether this end does not accept a server's certificate: the server is up, and its name and port are right."""
+    return "CERTIFICATE_VERIFY_FAILED" in error
+
+
 def is_loopback(url: str) -> bool:
     """Whether `url` is on this machine, where a proxy from the environment must not be used."""
     return is_loopback_host(urlsplit(url).hostname or "")

@@ -49,6 +49,13 @@ def test_request_carries_json_and_bearer_but_records_no_credentials(fake: FakeSe
     assert '{"line":"L03"}' in recorder.text
 
 
+def test_an_answer_that_is_nested_too_deep(fake: FakeServer) -> None:
+    """Python reads no such JSON: the line names the URL, as of any other body that is none."""
+    fake.routes["/health"] = (200, {}, "[" * 100_000 + "]" * 100_000)
+    with Http() as http, pytest.raises(Inconclusive, match=rf"{fake.url}/health: expected JSON, got status 200"):
+        http.get(f"{fake.url}/health").field("status")
+
+
 def test_redirects_are_shown_not_followed(fake: FakeServer) -> None:
     """A redirect is an answer: following it would measure another service."""
     fake.routes["/old"] = (302, {"Location": "/new"}, "")
@@ -209,7 +216,7 @@ def test_tls_is_verified_against_the_given_authority(certificate_of: Certificate
     files = certificate_of(86400)
     with tls_server(files) as server, Http() as http:
         server.answer("/health", {"status": "ok"})
-        with pytest.raises(Unreachable, match="certificate"):
+        with pytest.raises(Unreachable, match=r"its certificate is refused .*; renew it, or set ca_file"):
             http.get(f"{server.url}/health")
         assert http.get(f"{server.url}/health", ca_file=str(files[0])).status == 200
         with pytest.raises(Inconclusive, match="ca_file"):

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opsverify.config.model import PrometheusConfig
-from opsverify.errors import Inconclusive
+from opsverify.config.model import McpServer, PrometheusConfig
+from opsverify.errors import Inconclusive, Unreachable
+from opsverify.probes.mcp import Mcp
 from opsverify.probes.native_histogram import read_histogram
 from opsverify.probes.prometheus import FaultReason, Prometheus, SourceFault
 from opsverify.probes.prometheus_values import read_series
 from opsverify.probes.together import ask_together
+from tests.probes.probe_servers import tls_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.server import BaseHTTPRequestHandler
 
-    from tests.probes.probe_servers import FakeServer
+    from tests.probes.probe_servers import CertificateOf, FakeServer
 
 QUERY = "/api/v1/query"
 MATRIX = {"resultType": "matrix", "result": [{"metric": {"code": "200"}, "values": [[1.0, "5"]]}]}
@@ -164,15 +166,26 @@ def test_matchers_select_the_platforms_own(fake: FakeServer) -> None:
         probe.targets()
 
 
-def test_old_targets_are_stale(fake: FakeServer) -> None:
-    """`up` of yesterday is not up."""
+@pytest.mark.parametrize("year", [2020, 2120])
+def test_old_targets_are_stale(fake: FakeServer, year: int) -> None:
+    """`up` of yesterday is not up; where this machine's clock is late, what is old looks new."""
     old = {
         "labels": {"job": "a"},
         "health": "up",
-        "lastScrape": "2020-01-01T00:00:00.123456789Z",
+        "lastScrape": f"{year}-01-01T00:00:00.123456789Z",
         "scrapeInterval": "15s",
     }
     fake.answer("/api/v1/targets", {"status": "success", "data": {"activeTargets": [old]}})
     with Prometheus(PrometheusConfig(url=fake.url)) as probe, pytest.raises(SourceFault) as caught:
         probe.targets()
     assert caught.value.reason is FaultReason.STALE
+
+
+def test_a_certificate_that_is_refused(certificate_of: CertificateOf) -> None:
+    """The server is up, and its name and port are right: the advice is another one, of every source over https."""
+    with tls_server(certificate_of(86400)) as server:
+        for source in (Prometheus(PrometheusConfig(url=server.url)), Mcp(McpServer(url=server.url))):
+            ask = source.rules if isinstance(source, Prometheus) else source.describe
+            with pytest.raises(Unreachable, match=r"its certificate is refused .*; renew it, or set ca_file"):
+                ask()
+            source.close()
