@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from shutil import rmtree
 from string import Template
 from textwrap import fill
 from typing import TYPE_CHECKING, Final, get_args
@@ -82,21 +84,23 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
     except ValueError as error:
         return _refuse(options, say("{flag}: {error}", flag=flag, error=error))
     draft = _draft(name, dsn, password, prometheus) if dsn else None
+    there, path = folder.exists(), folder
     try:
-        for path, text in _files(resources.files("opsverify") / "starter", Path()):
-            target = folder / path.with_name(_RENAMED.get(path.name, path.name))
-            if path.parts[0] == "targets":
-                target = target.with_name(f"{name}.toml")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            filled = (
-                draft if draft and path.parts[0] == "targets" else Template(text).substitute(name=name, parts=_PARTS)
-            )
-            target.write_text(filled, encoding="utf-8")
-        (folder / "smoke").mkdir(exist_ok=True)
-        (folder / "reports").mkdir(exist_ok=True)
+        for path, text in _made(folder, name, draft):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        for path in (folder / "smoke", folder / "reports"):
+            path.mkdir(exist_ok=True)
     except OSError as error:
+        _take_back(folder, there=there)
+        path = error.filename or path  # a full disk names none
         return _refuse(
-            options, say("{filename}: cannot be written: {error}", filename=error.filename, error=error.strerror)
+            options,
+            say(
+                "{path}: cannot be written ({error}); nothing was made: free or unlock the folder, then rerun",
+                path=path,
+                error=error.strerror,
+            ),
         )
     tell(str(folder), reader_language(options))
     tell(
@@ -118,6 +122,23 @@ def _draft(name: str, config: PostgresConfig, password: str | None, source: Prom
             metrics = read_metrics(prometheus)
         seen = SeenPrometheus(source.url, metrics, guess(metrics))
     return target_text(name, config, database, seen)
+
+
+def _made(folder: Path, name: str, draft: str | None) -> Iterator[tuple[Path, str]]:
+    """Every file of the project with its text; `draft` is that of the target, where there is one."""
+    for path, text in _files(resources.files("opsverify") / "starter", Path()):
+        place = folder / path.with_name(_RENAMED.get(path.name, path.name))
+        of_target = path.parts[0] == "targets"
+        filled = draft if draft and of_target else Template(text).substitute(name=name, parts=_PARTS)
+        yield place.with_name(f"{name}.toml") if of_target else place, filled
+
+
+def _take_back(folder: Path, *, there: bool) -> None:
+    """Remove a project that is half made: one that lacks a list of checks would be verified by less than the whole."""
+    rmtree(folder, ignore_errors=True)
+    if there:
+        with suppress(OSError):
+            folder.mkdir()
 
 
 def _files(folder: Traversable, below: Path) -> Iterator[tuple[Path, str]]:

@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from opsverify.cli.machine_fault import machine_fault
 from opsverify.cli.parser import Command, CommandParser, add_commands
 from opsverify.cli.reader_language import reader_language
 from opsverify.core.exit_codes import ExitCode
@@ -245,6 +246,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OpsVerifyError as error:
         sys.stderr.write(f"opsverify: {plain_lines(in_language(str(error), reader_language(options)))}\n")
         return ExitCode.HOLD
+    except OSError as error:
+        if (fault := machine_fault(error)) is None:
+            raise
+        sys.stderr.write(f"opsverify: {plain_line(in_language(fault, reader_language(options)))}\n")
+        return ExitCode.INTERNAL_ERROR
     finally:
         for name, stream in unguarded.items():  # pytest, where a command collects, has put other streams there
             setattr(sys, name, stream)

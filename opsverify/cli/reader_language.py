@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsverify.config.project import project_root
 from opsverify.config.toml_text import parsed
+from opsverify.errors import TargetError
 from opsverify.language.environment import environment_language
 from opsverify.language.message import LANGUAGES
 
@@ -36,11 +37,11 @@ def _language(given: object, target: object) -> str:
     if not isinstance(target, str):
         return environment_language()
     path = Path(target)
-    if path.suffix != ".toml":
-        path = project_root() / "targets" / f"{target}.toml"
     try:
+        if path.suffix != ".toml":
+            path = project_root() / "targets" / f"{target}.toml"
         language = parsed(path.read_text(encoding="utf-8")).get("language", _OF_TARGETS)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TargetError):
         return environment_language()
     return language if language in LANGUAGES else environment_language()
 

@@ -7,6 +7,9 @@ from typing import Final
 
 from platformdirs import user_cache_path
 
+from opsverify.errors import TargetError
+from opsverify.language.message import say
+
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _PACKAGED: Final = _PACKAGE / "suites"
 SUITE_FOLDERS: Final = ("checks", "smoke", "dr_validation")
@@ -32,11 +35,17 @@ def project_root(target: str | None = None) -> Path:
     """The project: the one whose `targets/` holds the file `target`, or that of the working directory.
 
     That is the working directory or one above it; else the checkout; else (installed) the working directory.
+    Raises TargetError where the working directory was removed, or may not be entered.
     """
     given = Path(target) if target else None
     if given and given.suffix == ".toml" and is_own_project(project := given.resolve().parent.parent):
         return project
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise TargetError(
+            say("the current folder cannot be entered ({error}); change into another one", error=error.strerror)
+        ) from error
     for folder in (here, *here.parents):
         if is_own_project(folder) or _has_suites(folder):
             return folder

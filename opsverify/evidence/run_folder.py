@@ -53,6 +53,12 @@ class RunFolder:
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{stage}-{secrets.token_hex(2)}"
         path = report_dir or reports / run_id
         try:
+            str(path.resolve()).encode()  # evidence names it
+        except UnicodeEncodeError as error:
+            raise TargetError(
+                say("report folder {path}: no UTF-8 text; rename it, or set LC_ALL=C.UTF-8", path=path)
+            ) from error
+        try:
             lock = lock_folder(path)
             if report_dir is not None and any((path / name).exists() for name in (VERDICT, PLAN, RUN)):
                 path.rename(path.with_name(f"{path.name}-{_run_id_in(path)}"))

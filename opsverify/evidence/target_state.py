@@ -66,12 +66,10 @@ class TargetState:
             line = self._append(event=BEGUN, run_id=run_id, stage=stage, folder=str(run_folder.resolve()))
         except (OSError, EvidenceError) as error:
             raise TargetError(
-                say(
-                    "{runs}: cannot be written, this run is not recorded ({error}); see docs/verdict.md",
-                    runs=self.runs,
-                    error=error,
-                )
-            ) from error
+                say("{runs}: cannot be written, this run is not recorded ({error}); make {reports} writable, whatever "
+                    "--report-dir is; where the file is damaged, see docs/verdict.md",
+                    runs=self.runs, error=error, reports=self.folder.parent.parent)
+            ) from error  # fmt: skip
         return line
 
     def finish(self, run_id: str, stage: str, decision: str, verdict_sha256: str) -> None:

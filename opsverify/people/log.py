@@ -111,10 +111,16 @@ def read(path: Path) -> Log:
 def append(path: Path, entry: SignedEntry) -> int:
     """Add an entry at the end, on disk before this returns; its number.
 
-    Raises EvidenceError where the log is broken: nothing is added to a record that cannot be trusted.
+    Raises EvidenceError where the log is broken (nothing is added to a record that cannot be trusted), or cannot be
+    written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return chain.append(path, asdict(entry), lambda found: tuple(_entries(path, found))).number
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return chain.append(path, asdict(entry), lambda found: tuple(_entries(path, found))).number
+    except OSError as error:
+        raise EvidenceError(
+            say("{path}: cannot be written ({error}); free or unlock the folder", path=path, error=error.strerror)
+        ) from error
 
 
 def _entries(path: Path, found: chain.Chain) -> Iterator[SignedEntry]:

@@ -10,6 +10,8 @@ import pytest
 from tests.pytest_plugin.suite import verdict_in
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.pytest_plugin.suite import Suite
 
 
@@ -23,6 +25,24 @@ def test_unwritable_folder(suite: Suite, way: str, folder: str) -> None:
     assert "cannot be written" in ran.err
     assert "name another with --report-dir" in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("way", ["cli", "pytest"])
+def test_a_folder_that_is_no_text(suite: Suite, way: str) -> None:
+    """Evidence is UTF-8: a name in another encoding is refused in one line, before anything is contacted."""
+    ran = suite.run(way, ["--report-dir=\udcff"])
+    assert ran.code == 4, str(ran)
+    assert "no UTF-8 text" in ran.err
+    assert "Traceback" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("way", ["cli", "pytest"])
+def test_evidence_elsewhere_than_the_project(suite: Suite, way: str, tmp_path: Path) -> None:
+    """Another folder for the evidence does not replace the project's own record of runs, and the line says so."""
+    (suite.root / "reports").write_text("no folder")
+    ran = suite.run(way, [f"--report-dir={tmp_path / 'evidence'}"])
+    assert ran.code == 4, str(ran)
+    assert f"make {suite.root / 'reports'} writable" in ran.err
 
 
 def test_foreign_files_are_left_alone(suite: Suite) -> None:
