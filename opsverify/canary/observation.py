@@ -85,6 +85,10 @@ def read_observation(path: Path) -> tuple[Setup, tuple[ObservedStep, ...]]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             header, *steps = file.read().splitlines()
         return Setup.loads(header), tuple(map(ObservedStep.loads, steps))
+    except FileNotFoundError as error:
+        raise EvidenceError(
+            say("{path}: no observation; name a run of preprod-canary or prod-canary", path=path)
+        ) from error
     except (OSError, EOFError, ValueError, EvidenceError) as error:
         raise EvidenceError(
             say("{path}: cannot be read as an observation ({error})", path=path, error=error)

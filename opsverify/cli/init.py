@@ -16,6 +16,7 @@ from opsverify.cli.arguments import add_language
 from opsverify.cli.reader_language import reader_language
 from opsverify.config.connection_string import postgres_of, prometheus_of
 from opsverify.config.parts import Part
+from opsverify.config.project import SUITES_ROOT
 from opsverify.core.exit_codes import ExitCode
 from opsverify.draft.database import read_database
 from opsverify.draft.metrics import guess, read_metrics
@@ -103,6 +104,8 @@ def run(options: argparse.Namespace, _pytest_args: Sequence[str]) -> int:
             ),
         )
     tell(str(folder), reader_language(options))
+    example = SUITES_ROOT / "targets" / "example-production.toml"
+    tell(say("every key of a target, with its default: {path}", path=example), reader_language(options))
     tell(
         say("next: correct targets/{name}.toml, then: opsverify doctor --target {name}", name=name),
         reader_language(options),

@@ -103,7 +103,10 @@ class Tokens:
             self._file, self._stamp = file, stamp
         except OSError as error:
             self._stamp, self._file = (), TokenFile()
-            raise TargetError(say("{path}: {error}", path=self._path, error=error.strerror)) from error
+            raise TargetError(
+                say("{path}: {error}; name it with --tokens, or write it with what opsverify serve --make-token NAME "
+                    "prints", path=self._path, error=error.strerror)
+            ) from error  # fmt: skip
         except ValueError as error:
             if not isinstance(error, msgspec.MsgspecError):
                 raise TargetError(say("{path}: {error}", path=self._path, error=error)) from error

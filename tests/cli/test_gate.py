@@ -61,4 +61,4 @@ def test_a_plan_needs_a_target(capsys: pytest.CaptureFixture[str]) -> None:
 def test_explaining_what_is_no_run_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder without observation is exit 10, in one line."""
     assert main(["gate", "explain", str(tmp_path)]) == ExitCode.HOLD
-    assert "cannot be read as an observation" in capsys.readouterr().err
+    assert "no observation; name a run of preprod-canary or prod-canary" in capsys.readouterr().err

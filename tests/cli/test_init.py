@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, get_args
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -15,9 +16,6 @@ from opsverify.core.own_runbook import read
 from opsverify.core.runbook import lines_of
 from opsverify.smoke.journeys import load_journeys
 from opsverify.smoke.runner import require_permission
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _EXAMPLE = re.compile(r"""^# (?=\[+[a-z_.]+\]|[a-z_]+ = (["[{0-9]|true|false))""", re.MULTILINE)
 """Where a commented line is TOML, and no sentence."""
@@ -43,6 +41,14 @@ def test_every_example_of_the_target_loads(project: Path) -> None:
     assert target.redis is not None
     assert target.redis.tls
     assert target.prometheus is not None
+
+
+def test_the_file_of_every_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who has installed the package has no checkout to look into: the file lies where the line says."""
+    assert main(["init", str(tmp_path / "shop"), "--language", "en"]) == 0
+    named = re.search(r"^every key of a target, with its default: (.+)$", capsys.readouterr().out, re.MULTILINE)
+    assert named
+    assert tomllib.loads(Path(named[1]).read_text(encoding="utf-8"))["environment"] == "production"
 
 
 def test_every_part_is_named(project: Path) -> None:

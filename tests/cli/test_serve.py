@@ -82,7 +82,7 @@ def test_without_the_extra_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
         (["--max-age", "soon"], "not a duration"),
         (["--approve-within", "soon"], "not a duration"),
         (["--queue", "0"], "expected 1 or more"),
-        (["--tokens", "/none.toml"], "/none.toml"),
+        (["--tokens", "/none.toml"], "/none.toml: No such file or directory; name it with --tokens, or write it"),
     ],
 )
 def test_what_cannot_begin_is_refused(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
