@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from opsverify.config.project import suite_folders
@@ -17,6 +19,10 @@ def declare(group: pytest.OptionGroup) -> None:
     for option in RUN_OPTIONS:
         option.declare(group.addoption, option.help.en.replace("%", "%%"))
     group.addoption("--opsverify-plan", action="store_true", help="collect the plan only (opsverify plan)")
+
+
+_OF_TESTS: Final = ("[", "::")
+"""What no path to a suite may have: pytest cuts its arguments there."""
 
 
 def is_stage_given(config: pytest.Config) -> bool:
@@ -41,3 +47,12 @@ def use_suites(config: pytest.Config) -> None:
             )
         )
     config.args = [str(folder) for folder in suite_folders(config.rootpath)]
+    for folder in config.args:
+        if found := next((sign for sign in _OF_TESTS if sign in folder), None):
+            raise pytest.UsageError(
+                say(
+                    "{folder}: pytest reads {sign} as part of a test's name; rename the folder",
+                    folder=folder,
+                    sign=found,
+                )
+            )

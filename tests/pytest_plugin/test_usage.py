@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.pytest_plugin.suite import SECRET, Suite
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CANARY_TARGET = """
 [prometheus]
@@ -109,4 +114,13 @@ def test_an_image_without_its_digest_is_refused(suite: Suite) -> None:
     ran = suite.run(args=["--release=image=judgment:1.4"])
     assert ran.code == 4, str(ran)
     assert "--release: image=judgment:1.4: a tag can be moved after it was verified" in ran.err
+    assert ran.folder is None
+
+
+@pytest.mark.parametrize("name", ["job[1]", "a::b"])
+def test_a_project_whose_path_pytest_cuts(tmp_path: Path, name: str) -> None:
+    """One line that says what to rename, before a run begins."""
+    ran = Suite.make(tmp_path / name).run("cli")
+    assert ran.code == 4, str(ran)
+    assert "rename the folder" in ran.err
     assert ran.folder is None
