@@ -42,9 +42,9 @@ class Reply:
 
     @property
     def json(self) -> Any:  # noqa: ANN401 - any JSON value
-        """The body as JSON. Raises Inconclusive if it is not JSON."""
+        """The body as JSON. Raises Inconclusive if it is not JSON, or an object has two values of one name."""
         try:
-            return json.loads(self.text)
+            return json.loads(self.text, object_pairs_hook=self._once)
         except (ValueError, RecursionError) as error:  # as the other: nested deeper than Python reads
             raise Inconclusive(
                 say(
@@ -54,6 +54,21 @@ class Reply:
                     body=one_line(self.text[:80]) if self.text else say("an empty body"),
                 )
             ) from error
+
+    def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """An object of the body. Raises Inconclusive for a name that is there twice: readers differ in which counts."""
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice = next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number]))
+            raise Inconclusive(
+                say(
+                    "{url}: the answer has {name!r} twice (status {status}); which of both is meant is not known",
+                    url=self.url,
+                    name=twice,
+                    status=self.status,
+                )
+            )
+        return found
 
     def field(self, name: str) -> Any:  # noqa: ANN401 - any JSON value
         """Return the value at `name` (`parts.redis` for nested objects); Inconclusive if there is none."""

@@ -135,6 +135,17 @@ def test_missing_field_is_inconclusive(fake: FakeServer) -> None:
         http.get(f"{fake.url}/health").field("status")
 
 
+@pytest.mark.parametrize("body", ['{"status": "down", "status": "ok"}', '{"parts": [{"a": 1, "b": 2, "a": 1}]}'])
+def test_a_name_that_stands_twice_is_inconclusive(fake: FakeServer, body: str) -> None:
+    """Python takes the last one of both, others the first: a service that says both is not known to be well."""
+    fake.answer("/health", body)
+    with (
+        Http() as http,
+        pytest.raises(Inconclusive, match=r"/health: the answer has '(status|a)' twice \(status 200\)"),
+    ):
+        _ = http.get(f"{fake.url}/health").json
+
+
 def test_refused_connection_is_unreachable(recorder: Recorder) -> None:
     """Nothing listening is no answer, and the attempt is recorded."""
     url = f"http://127.0.0.1:{free_port()}/health"
