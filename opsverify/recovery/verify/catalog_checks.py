@@ -12,6 +12,7 @@ from opsverify.recovery.ledger.catalog_server import MAJOR
 from opsverify.recovery.ledger.large_objects import read_large_objects
 from opsverify.recovery.ledger.sequence_values import list_sequences
 from opsverify.recovery.verify.finding import Finding, apart, while_listed
+from opsverify.recovery.verify.new_relations import of_new_relations
 from opsverify.units import listed
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ _THINGS = {
 
 
 def check_catalog(history: History, kind: str, restored: Source) -> Finding:
-    """Compare the catalog's objects of `kind` with what was recorded of them last."""
+    """Compare the catalog's objects of `kind` with what was recorded of them last; tables made since are notes."""
     if history.catalog_version != VERSION:
         return Finding(0, kind, unknown=_of_another_version(kind))
     recorded = history.catalog.get(kind, {})
-    lines = changes(recorded, read_catalog(restored, [kind])[kind])
+    found = read_catalog(restored, [kind])[kind]
+    new = of_new_relations(found.keys() - recorded.keys(), history, restored)
+    lines = changes(recorded, {name: definition for name, definition in found.items() if name not in new})
     if lines and (doubt := _other_major(history, restored)):
         return Finding(len(recorded), kind, unknown=join("; ", (listed(kind, lines), doubt)))
     hint = say(" (restore them; after a deployment capture anew)") if lines else ""
@@ -46,7 +49,9 @@ def check_catalog(history: History, kind: str, restored: Source) -> Finding:
         hint=hint,
     )
     unread = tuple(say("not covered: {line}", line=line) for line in unread_of(recorded))
-    return Finding(len(recorded), of, lines, None if lines else join("; ", unread) or None, unread if lines else ())
+    notes = tuple(say("{name}: made since it was recorded", name=name) for name in sorted(new))
+    unknown = None if lines else join("; ", unread) or None
+    return Finding(len(recorded), of, lines, unknown, notes + (unread if lines else ()))
 
 
 def unread_of(recorded: Mapping[str, str]) -> tuple[str, ...]:
