@@ -15,6 +15,7 @@ WAITS = {
     "local_timer.py": "it is the timer",
     "eventually.py": "the deadline of a wait, which is no measurement",
     "http_transport.py": "the deadline of a request",
+    "libpq.py": "the deadline of a connection",
     "prometheus_body.py": "the deadline of an answer's body",
 }
 CLOCKS = ("perf_counter", "monotonic", "perf_counter_ns", "monotonic_ns")
