@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from tests.support.managers import not_passed, open_shop
 from tests.support.paths import REPOSITORY
-from tests.support.primary import PORT, owned, primary, server_tools, succeed
+from tests.support.primary import PORT, next_second, owned, primary, server_tools, succeed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,13 +42,6 @@ def rehearsed(target: Path) -> dict[str, str]:
     command(target, "rehearse", "--report-dir", str(run))
     verdict: dict[str, Any] = json.loads((run / "verdict.json").read_text())
     return not_passed(verdict)
-
-
-def next_second() -> None:
-    """Wait for it: the moment of a dump is known to the second."""
-    begun = int(time.time())
-    while int(time.time()) == begun:
-        threading.Event().wait(0.02)
 
 
 def test_a_dump_is_accepted_and_one_that_lacks_rows_rejected(open_folder: Path) -> None:

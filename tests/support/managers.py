@@ -18,7 +18,16 @@ from opsverify.config.recovery import Recovery
 from opsverify.errors import Inconclusive
 from opsverify.recovery.postgres.tools import Account, find_tools, run_tool
 from tests.support.paths import REPOSITORY
-from tests.support.primary import PORT, commit_and_archive, owned, primary, server_tools, spread_out, succeed
+from tests.support.primary import (
+    PORT,
+    commit_and_archive,
+    next_second,
+    owned,
+    primary,
+    server_tools,
+    spread_out,
+    succeed,
+)
 from tests.support.wreck import detach
 
 if TYPE_CHECKING:
@@ -209,6 +218,7 @@ def make_lab(open_folder: Path, name: str = "lab") -> Lab:
         keeper.file(backups=False)
         for number, kind in enumerate(("full", "incr"), start=2):
             keeper.back_up(kind)
+            next_second()
             commit_and_archive(server, *range(10_000 * number, 10_000 * number + 4))
             keeper.file(backups=True)
     shutil.rmtree(home / "data")

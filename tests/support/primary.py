@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,13 @@ def cloned_server(major: int, open_folder: Path) -> tuple[Tools, Account | None]
         return server_tools(major, open_folder)
     account = unprivileged()
     return for_account(server_of(other), account, open_folder), account
+
+
+def next_second() -> None:
+    """Wait for it: the end of a backup and the moment of a dump are known to the second."""
+    begun = int(time.time())
+    while int(time.time()) == begun:
+        threading.Event().wait(0.02)
 
 
 @contextmanager
