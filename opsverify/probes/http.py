@@ -57,17 +57,18 @@ class Reply:
 
     def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         """An object of the body. Raises Inconclusive for a name that is there twice: readers differ in which counts."""
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice = next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number]))
-            raise Inconclusive(
-                say(
-                    "{url}: the answer has {name!r} twice (status {status}); which of both is meant is not known",
-                    url=self.url,
-                    name=twice,
-                    status=self.status,
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise Inconclusive(
+                    say(
+                        "{url}: the answer has {name!r} twice (status {status}); which of both is meant is not known",
+                        url=self.url,
+                        name=name,
+                        status=self.status,
+                    )
                 )
-            )
+            found[name] = value
         return found
 
     def field(self, name: str) -> Any:  # noqa: ANN401 - any JSON value

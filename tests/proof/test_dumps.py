@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.support.managers import not_passed, open_shop
+from tests.support.managers import TEN_LINES, not_passed, open_shop
 from tests.support.paths import REPOSITORY
 from tests.support.primary import PORT, next_second, owned, primary, server_tools, succeed
 
@@ -17,17 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAJOR = 18
-TARGET = """name = "shop"
-environment = "production"
-absent = ["services", "prometheus", "alertmanager", "redis", "mcp", "canary", "inbox", "regions"]
-owners = {{ default = "dba" }}
-postgres = {{ host = "{home}", port = {port}, dbname = "shop", login = {{ user = "reader" }}, sslmode = "disable" }}
-[recovery]
-method = "pg_dump"
-pg_dump = {{ archive = "dumps", major = 18, globals = "globals.sql" }}
-ledger = "ledger.sqlite"
-not_applicable = "a shop's database, without judgments"
-"""
+DUMPS = '{ archive = "dumps", major = 18, globals = "globals.sql" }'
 
 
 def command(target: Path, *words: str) -> None:
@@ -49,7 +39,7 @@ def test_a_dump_is_accepted_and_one_that_lacks_rows_rejected(open_folder: Path) 
     tools, account = server_tools(MAJOR, open_folder)
     home = owned(open_folder / "dumped", account)
     dumps, target = owned(home / "dumps", account), home / "shop.toml"
-    target.write_text(TARGET.format(home=home, port=PORT))
+    target.write_text(TEN_LINES.format(host=home, port=PORT, manager="pg_dump", described=DUMPS))
     where = ("-h", home, "-p", str(PORT), "-U", "postgres")
     with primary(tools, account, home, {"archive_mode": "off"}) as server:
         open_shop(server, home)

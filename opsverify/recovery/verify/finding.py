@@ -134,7 +134,7 @@ def while_listed(ask: Callable[[T], Iterable[str]], listed: Callable[[], Iterabl
     def asked(row: T) -> list[str]:
         try:
             return list(ask(row))
-        except Exception:
+        except Exception:  # whatever a source raises: it is raised again, unless its row is gone
             if any(one == row for one in listed()):
                 raise
             return []
