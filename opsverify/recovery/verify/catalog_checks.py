@@ -120,7 +120,9 @@ def check_sequence_values(history: History, restored: Source, errors: Errors = (
     sequences = list_sequences(restored)
     problems, unknown = apart(
         sequences,
-        while_listed(partial(_wrong_value, history, restored), partial(list_sequences, restored)),
+        while_listed(
+            partial(_wrong_value, history, restored), partial(list_sequences, restored), lambda sequence: sequence.name
+        ),
         errors,
         lambda sequence: sequence.name,
     )

@@ -134,7 +134,7 @@ def check_sequences(source: Source, errors: Errors = ()) -> Finding:
     """Find sequences whose next values their column already holds; each is asked by itself (`errors` may end it)."""
     rows = list(source(_SEQUENCES, {}))
     closed = [row[0] for row in rows if row[-1] is False]  # NULL: dropped meanwhile
-    ask = while_listed(partial(_behind, source), partial(source, _SEQUENCES, {}))
+    ask = while_listed(partial(_behind, source), partial(source, _SEQUENCES, {}), itemgetter(0, 1, 2))
     problems, unknown = apart((row for row in rows if row[-1]), ask, errors, itemgetter(0))
     if closed:
         unknown.append(f"no right to read {', '.join(closed)}: GRANT SELECT on the sequences")
@@ -164,7 +164,7 @@ def check_foreign_keys(source: Source) -> Finding:
     """Find rows whose referenced row is missing, by an anti-join: VALIDATE trusts the flag, and passes on orphans."""
     rows = list(source(_FOREIGN_KEYS, {}))
     closed = [f"{row[1]} {row[0]}" for row in rows if row[-1]]
-    ask = while_listed(partial(_orphans, source), partial(source, _FOREIGN_KEYS, {}))
+    ask = while_listed(partial(_orphans, source), partial(source, _FOREIGN_KEYS, {}), itemgetter(0, 1))
     problems = [line for row in rows if not row[-1] for line in ask(row)]
     unknown = (
         say("row security narrows what this role reads of {closed}: GRANT it BYPASSRLS", closed=", ".join(closed))
@@ -207,7 +207,7 @@ def _orphans(source: Source, row: Sequence[Any]) -> Iterator[str]:
 def check_unique_keys(source: Source) -> Finding:
     """Find rows that share a unique key, by reading the table itself; its index is not used."""
     rows = list(source(_UNIQUE, {}))
-    ask = while_listed(partial(_duplicates, source), partial(source, _UNIQUE, {}))
+    ask = while_listed(partial(_duplicates, source), partial(source, _UNIQUE, {}), itemgetter(0, 1))
     problems = tuple(line for row in rows for line in ask(row))
     return Finding(len(rows), say("of {count} unique keys hold duplicates", count=len(rows)), problems)
 

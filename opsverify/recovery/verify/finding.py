@@ -125,8 +125,10 @@ def apart(
     return problems, unknown
 
 
-def while_listed(ask: Callable[[T], Iterable[str]], listed: Callable[[], Iterable[T]]) -> Callable[[T], list[str]]:
-    """Return `ask`, which says nothing of a row that cannot be asked about and is not `listed` any more.
+def while_listed(
+    ask: Callable[[T], Iterable[str]], listed: Callable[[], Iterable[T]], identity: Callable[[T], object]
+) -> Callable[[T], list[str]]:
+    """Return `ask`, which says nothing of a row that cannot be asked about and whose `identity` is not `listed` now.
 
     Production works on the database beside post-dr: what was dropped between its listing and its reading is no damage.
     """
@@ -135,7 +137,7 @@ def while_listed(ask: Callable[[T], Iterable[str]], listed: Callable[[], Iterabl
         try:
             return list(ask(row))
         except Exception:  # whatever a source raises: it is raised again, unless its row is gone
-            if any(one == row for one in listed()):
+            if identity(row) in map(identity, listed()):
                 raise
             return []
 

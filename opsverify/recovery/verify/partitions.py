@@ -5,6 +5,8 @@ A query that prunes partitions does not find a row that lies in another one.
 
 from __future__ import annotations
 
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from opsverify.language.message import join, say
@@ -32,10 +34,8 @@ def check_partitions(source: Source, errors: Errors = ()) -> Finding:
     """Find rows outside the bounds of their partition; each is asked by itself, and may end with one of `errors`."""
     rows = list(source(_PARTITIONS, {}))
     closed = [quoted for quoted, _, readable in rows if readable is False]
-    readable = [(quoted, bound) for quoted, bound, readable in rows if readable]
-    ask = while_listed(
-        lambda row: _strangers(source, *row), lambda: [(row[0], row[1]) for row in source(_PARTITIONS, {})]
-    )
+    readable = [row for row in rows if row[-1]]
+    ask = while_listed(lambda row: _strangers(source, *row[:2]), partial(source, _PARTITIONS, {}), itemgetter(0))
     problems, unknown = apart(readable, ask, errors, lambda row: row[0])
     if closed:
         unknown.append(say("no right to read {listed}: GRANT SELECT on them", listed=listed(say("partitions"), closed)))

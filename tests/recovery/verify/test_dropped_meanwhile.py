@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from opsverify.errors import Inconclusive
 from opsverify.recovery.verify import catalog_checks, consistency, partitions
 from opsverify.recovery.verify.finding import while_listed
 from tests.support.ledgers import history, record
@@ -73,8 +74,21 @@ def test_what_is_still_listed_is_not_passed_over() -> None:
             raise psycopg.errors.DataCorrupted(row)
         return ["found"]
 
-    asked = while_listed(ask, lambda: ["whole", "damaged"])
+    asked = while_listed(ask, lambda: ["whole", "damaged"], str)
     assert asked("whole") == ["found"]
     assert asked("dropped") == []
     with pytest.raises(psycopg.errors.DataCorrupted):
         asked("damaged")
+
+
+def test_what_was_altered_meanwhile_is_still_asked_about() -> None:
+    """Only what is gone may be left out: another form of the same object does not excuse that it could not be read."""
+
+    def refuse(_row: tuple[str, int]) -> list[str]:
+        raise Inconclusive("cannot be read")
+
+    gone = while_listed(refuse, lambda: [("other", 1)], lambda row: row[0])
+    altered = while_listed(refuse, lambda: [("same", 2)], lambda row: row[0])
+    assert gone(("same", 1)) == []
+    with pytest.raises(Inconclusive, match="cannot be read"):
+        altered(("same", 1))
